@@ -1,0 +1,177 @@
+"""What every test shares: loops to run on, and the check that nothing is left behind.
+
+A test that asks for `loop_kind`, `make_loop`, `loop` or `run` below tests/contract runs twice, on asyncio and on
+Tideloop; elsewhere it runs on Tideloop alone. `@pytest.mark.loop_kinds("asyncio", "tideloop")` overrides that for a
+test, a class or, as `pytestmark`, a module.
+
+After each test `hygiene.py` looks for what outlived it. Two fixtures make exceptions, each by its name in the test's
+signature: `exception_reports` (the exception handler may be called; the test asserts on what it was told) and
+`leftovers_allowed` (a set of names of checks to leave out, for a test whose subject is the leak itself).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hygiene import Snapshot, collect_twice, pending_tasks
+
+LOOP_KINDS = ("asyncio", "tideloop")
+CONTRACT = Path(__file__).parent / "contract"
+
+
+def _native_missing() -> str | None:
+    """Why the extension cannot be used here, or None."""
+    try:
+        importlib.import_module("tideloop._native")
+    except ImportError as exc:
+        return str(exc)
+    return None
+
+
+NATIVE_MISSING = _native_missing()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if NATIVE_MISSING and os.environ.get("TIDELOOP_REQUIRED") == "1":
+        raise pytest.UsageError(f"TIDELOOP_REQUIRED=1, but tideloop._native cannot be imported: {NATIVE_MISSING}")
+    config.addinivalue_line("markers", "loop_kinds(*kinds): the loops that a test runs on, of 'asyncio' and 'tideloop'")
+
+
+def pytest_report_header() -> list[str]:
+    if NATIVE_MISSING:
+        return [f"!!! tideloop._native cannot be imported ({NATIVE_MISSING}): every test on Tideloop is SKIPPED"]
+    return []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "loop_kind" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("loop_kinds")
+    if marker is not None:
+        kinds = marker.args
+    elif CONTRACT in metafunc.definition.path.parents:
+        kinds = LOOP_KINDS
+    else:
+        kinds = ("tideloop",)
+    missing = pytest.mark.skip(reason=f"tideloop._native cannot be imported: {NATIVE_MISSING}")
+    metafunc.parametrize(
+        "loop_kind",
+        [pytest.param(k, marks=missing) if k == "tideloop" and NATIVE_MISSING else k for k in kinds],
+    )
+
+
+def pytest_collection_finish() -> None:
+    # What exists before the first test is not looked at again: the collections after each test get cheap,
+    # and gc.get_objects() lists only what the tests made.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if report.failed and report.when in ("setup", "call"):
+        item.stash[_FAILED] = True
+    return report
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compare the process before and after the test; an autouse fixture is made first and so torn down last."""
+    before = Snapshot.take()
+    yield
+    if request.node.stash.get(_FAILED, False):
+        # A failed test's traceback keeps its objects alive: what it left is no news.
+        before.stop()
+        return
+    allowed: set[str] = set()
+    if "leftovers_allowed" in request.fixturenames:
+        allowed |= request.getfixturevalue("leftovers_allowed")
+    if "exception_reports" in request.fixturenames:
+        allowed.add("reports")
+    left = before.left_behind(allowed)
+    if left:
+        pytest.fail("left behind by the test:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def leftovers_allowed() -> set[str]:
+    """Names of checks to leave out for this test, of hygiene.CHECKS; override it or add to it, with the reason."""
+    return set()
+
+
+@pytest.fixture
+def exception_reports(nothing_left_behind: None) -> Iterator[list[Any]]:
+    """What loops' default exception handlers logged during the test, as logging.LogRecord; calls are then no failure."""
+    from hygiene import REPORTS
+
+    yield REPORTS.records
+
+
+@pytest.fixture
+def new_loop(loop_kind: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The bare factory of the kind under test: whoever calls it closes what it gives."""
+    if loop_kind == "asyncio":
+        return asyncio.new_event_loop
+    return importlib.import_module("tideloop").new_event_loop
+
+
+@pytest.fixture
+def make_loop(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> Iterator[Callable[[], asyncio.AbstractEventLoop]]:
+    """A factory of loops that are finished and closed after the test; a task pending by then is a failure."""
+    made: list[asyncio.AbstractEventLoop] = []
+
+    def make() -> asyncio.AbstractEventLoop:
+        made.append(new_loop())
+        return made[-1]
+
+    yield make
+    left: list[str] = []
+    for loop in reversed(made):
+        left += _finish(loop)
+    made.clear()
+    asyncio.set_event_loop(None)
+    if left:
+        pytest.fail("tasks left pending by the test:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """Close a loop as asyncio.run does; return what was still pending on it."""
+    if loop.is_closed():
+        return []
+    tasks = pending_tasks(loop)
+    left = [repr(task) for task in tasks]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    collect_twice()
+    return left
+
+
+@pytest.fixture
+def loop(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    """A fresh loop of the kind under test, not set as the current one; closed after the test."""
+    return make_loop()
+
+
+@pytest.fixture
+def run(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """`run(coroutine)` on the test's `loop`: its result, or its exception."""
+    return loop.run_until_complete
