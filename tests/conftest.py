@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from hygiene import Snapshot, collect_twice, pending_tasks
+from hygiene import REPORTS, Snapshot, collect_twice, pending_tasks
 
 LOOP_KINDS = ("asyncio", "tideloop")
 CONTRACT = Path(__file__).parent / "contract"
@@ -112,11 +112,9 @@ def leftovers_allowed() -> set[str]:
 
 
 @pytest.fixture
-def exception_reports(nothing_left_behind: None) -> Iterator[list[Any]]:
-    """What loops' default exception handlers logged during the test, as logging.LogRecord; calls are then no failure."""
-    from hygiene import REPORTS
-
-    yield REPORTS.records
+def exception_reports(nothing_left_behind: None) -> list[Any]:
+    """The logging.LogRecords of loops' default exception handlers during the test, whose calls are then no failure."""
+    return REPORTS.records
 
 
 @pytest.fixture
