@@ -1,0 +1,184 @@
+"""Each example does what its first line says, on stock asyncio and, started by `python -m tideloop`, on Tideloop."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import importlib.util
+import json
+import signal
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from programs import EXAMPLES, WAIT_S, Start
+
+pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
+LINES_MAX = 80
+
+
+def dropped(connection: socket.socket) -> bool:
+    """Whether the other side ends the connection without another word: by FIN, or RST if it left something unread."""
+    try:
+        return connection.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_every_example_is_a_short_plain_asyncio_program() -> None:
+    examples = sorted(EXAMPLES.glob("*.py"))
+    assert len(examples) >= 7
+    for example in examples:
+        source = example.read_text()
+        assert len(source.splitlines()) < LINES_MAX, example.name
+        assert "import tideloop" not in source, example.name
+
+
+# --- the aiohttp application ------------------------------------------------------------------------------------------
+
+
+def fetch(url: str, body: bytes | None = None) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, body, timeout=WAIT_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+def test_aiohttp_application_answers_and_echoes(start: Start) -> None:
+    aiohttp = pytest.importorskip("aiohttp", reason="the example is an aiohttp application")
+    app = start("aiohttp_app.py", "--port", "0")
+    url = app.line().removeprefix("listening on ")
+    assert fetch(url + "/") == (200, "Hello, world!\n")
+    status, text = fetch(url + "/greet/Ada")
+    assert (status, json.loads(text)) == (200, {"hello": "Ada"})
+    status, text = fetch(url + "/total", b"[1, 2, 3.5]")
+    assert (status, json.loads(text)) == (200, {"count": 3, "sum": 6.5})
+    assert fetch(url + "/total", b'"no list"')[0] == 400
+    assert fetch(url + "/nowhere")[0] == 404
+    status, text = fetch(url + "/squares")
+    assert (status, json.loads(text)) == (200, [number * number for number in range(10)])
+
+    async def talk() -> list[object]:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url + "/echo") as ws:
+            await ws.send_str("hello")
+            await ws.send_bytes(b"\x00\xff" * 50_000)
+            return [await ws.receive_str(timeout=WAIT_S), await ws.receive_bytes(timeout=WAIT_S)]
+
+    assert asyncio.run(talk()) == ["hello", b"\x00\xff" * 50_000]
+    assert app.end(signal.SIGTERM) == ""
+
+
+# --- chat ----------------------------------------------------------------------------------------------------------
+
+
+def test_chat_passes_every_line_to_every_guest(start: Start) -> None:
+    server = start("chat_server.py", "--port", "0")
+    port = server.port()
+    ada = start("chat_client.py", "Ada", "--port", port)
+    assert ada.line() == "* Ada joined, 1 here"
+    bob = start("chat_client.py", "Bob", "--port", port)
+    assert [ada.line(), bob.line()] == ["* Bob joined, 2 here"] * 2
+    ada.type("good morning\nand wel")
+    assert [ada.line(), bob.line()] == ["Ada: good morning"] * 2
+    ada.type("come\n")
+    assert [ada.line(), bob.line()] == ["Ada: and welcome"] * 2
+    assert ada.end() == ""
+    assert bob.line() == "* Ada left, 1 here"
+    assert server.end(signal.SIGINT) == "closed\n"
+    assert bob.end() == ""
+
+
+def test_chat_drops_a_guest_whose_line_never_ends(start: Start) -> None:
+    server = start("chat_server.py", "--port", "0")
+    with socket.create_connection(("127.0.0.1", server.port()), WAIT_S) as guest:
+        guest.sendall(b"Eve\n")
+        assert guest.recv(100) == b"* Eve joined, 1 here\n"
+        guest.sendall(b"x" * 2000)
+        assert dropped(guest)
+    assert server.end(signal.SIGTERM) == "closed\n"
+
+
+# --- the crawler -----------------------------------------------------------------------------------------------------
+
+
+def test_crawler_fetches_every_page_once_and_writes_them_down(start: Start, tmp_path: Path) -> None:
+    output = tmp_path / "pages.csv"
+    crawler = start("crawler.py", "--output", output, "--timeout", "0.5")
+    assert crawler.end().splitlines() == [f"200 pages, 5 errors, written to {output}", "visits per page, at most: 1"]
+    with output.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    status = {int(row["url"].rpartition("/")[2]): row["status"] for row in rows}
+    assert sorted(status) == list(range(1, 201))
+    assert {page: word for page, word in status.items() if word != "200"} == {
+        **dict.fromkeys((37, 74, 111, 148), "500"),
+        160: "TimeoutError",
+    }
+    assert all(int(row["characters"]) > 50 for row in rows if row["status"] == "200")
+
+
+def test_crawler_and_site_run_as_two_programs(start: Start, tmp_path: Path) -> None:
+    site = start("crawl_site.py", "--port", "0")
+    url = site.line().removeprefix("start at ")
+    output = tmp_path / "pages.csv"
+    crawler = start("crawler.py", "--url", url, "--output", output, "--timeout", "0.5")
+    assert crawler.end() == f"200 pages, 5 errors, written to {output}\n"
+
+
+# --- the pipeline ----------------------------------------------------------------------------------------------------
+
+
+def expected_counts(texts: int) -> list[str]:
+    """What the pipeline prints, worked out one text after the other."""
+    spec = importlib.util.spec_from_file_location("pipeline", EXAMPLES / "pipeline.py")
+    assert spec is not None and spec.loader is not None
+    pipeline = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pipeline)
+    words = [word for number in range(texts) for word in pipeline.make_text(number).split()]
+    return [f"{texts} texts, {len(words)} words", *(f"{words.count(word):6} {word}" for word in sorted(set(words)))]
+
+
+@pytest.mark.parametrize(("texts", "producers", "consumers"), [(100, 2, 4), (100, 7, 1), (3, 1, 8)])
+def test_pipeline_gives_the_sequential_result(start: Start, texts: int, producers: int, consumers: int) -> None:
+    program = start("pipeline.py", "--texts", texts, "--producers", producers, "--consumers", consumers)
+    assert program.end().splitlines() == expected_counts(texts)
+
+
+# --- clean shutdown --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_shutdown_finishes_the_upload_in_flight_and_takes_no_other(start: Start, number: signal.Signals) -> None:
+    server = start("clean_shutdown.py", "--port", "0")
+    address = ("127.0.0.1", server.port())
+    with socket.create_connection(address, WAIT_S) as upload:
+        upload.sendall(b"first half, ")
+        assert server.line() == "upload started, 1 in flight"
+        server.process.send_signal(number)
+        assert server.line() == f"{number.name}: 1 uploads to finish"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, WAIT_S)
+        upload.sendall(b"second half")
+        upload.shutdown(socket.SHUT_WR)
+        assert upload.recv(100).decode().strip() == hashlib.sha256(b"first half, second half").hexdigest()
+    assert server.end() == "bye: 1 finished, 0 cut off\n"
+
+
+def test_shutdown_cuts_off_at_the_second_signal(start: Start) -> None:
+    server = start("clean_shutdown.py", "--port", "0")
+    with socket.create_connection(("127.0.0.1", server.port()), WAIT_S) as upload:
+        assert server.line() == "upload started, 1 in flight"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.line() == "SIGTERM: 1 uploads to finish"
+        assert server.end(signal.SIGTERM, status=1) == "bye: 0 finished, 1 cut off\n"
+        assert dropped(upload)
+
+
+def test_shutdown_of_an_idle_server_is_immediate(start: Start) -> None:
+    server = start("clean_shutdown.py", "--port", "0")
+    server.port()
+    assert server.end(signal.SIGTERM) == "SIGTERM: 0 uploads to finish\nbye: 0 finished, 0 cut off\n"
