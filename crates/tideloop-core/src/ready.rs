@@ -68,9 +68,9 @@ impl<T> ReadyQueue<T> {
 
     /// Take all entries, oldest first, and all memory. The caller drops them, outside of whatever guards this queue.
     #[must_use = "the entries are handed back so that they can be dropped in a safe place"]
-    pub fn drain(&mut self) -> VecDeque<T> {
+    pub fn drain(&mut self) -> Vec<T> {
         self.emptied_while_large = 0;
-        std::mem::take(&mut self.entries)
+        std::mem::take(&mut self.entries).into()
     }
 
     /// All entries, oldest first.

@@ -170,15 +170,12 @@ impl<T> Registrations<T> {
         self.len == 0
     }
 
-    /// Every registration with its token, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (Token, &T)> {
-        // The index fits: see `insert`.
-        (0u32..)
-            .zip(&self.slots)
-            .filter_map(|(index, slot)| match slot {
-                Slot::Taken { generation, item } => Some((Token::new(index, *generation), item)),
-                Slot::Vacant { .. } => None,
-            })
+    /// Every registration's item, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Taken { item, .. } => Some(item),
+            Slot::Vacant { .. } => None,
+        })
     }
 
     /// Slots for which there is memory: for tests and reports.
