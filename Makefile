@@ -1,0 +1,107 @@
+# Everything one does with the checkout. Needs cargo, a C linker, make and python3 >= 3.11; the rest goes into .venv.
+# `make` alone lists the targets; every target does first what it needs, and nothing that is done already.
+
+PYTHON  ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+             $(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))))
+# `make PROFILE=quick …` builds faster and runs a little slower.
+PROFILE ?= release
+
+VENV    := $(CURDIR)/.venv
+PY      := $(VENV)/bin/python
+STEP    := $(PY) tools/step.py
+export PYO3_PYTHON := $(PY)
+export PATH := $(VENV)/bin:$(PATH)
+export VIRTUAL_ENV := $(VENV)
+# A PYTHONPATH or a home from outside would bring other packages into the tests.
+unexport PYTHONPATH PYTHONHOME
+
+RUST    := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 'Cargo.toml')
+READY   := $(VENV)/.ready
+BUILT   := $(VENV)/.built-$(PROFILE)
+PURE    := -p tideloop-core -p tideloop-sys
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+
+# The extension lies beside the Python sources: when somebody took it away, the stamp does not count.
+ifeq ($(wildcard python/tideloop/_native.*.so),)
+  $(shell rm -f $(VENV)/.built-*)
+endif
+
+.PHONY: help
+help: ## list what there is to make
+	@echo "Tideloop: make TARGET"
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: venv
+venv: $(READY)
+$(READY): tools/venv.py tests/requirements-dev.txt tests/requirements-test.txt tests/requirements-peers.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later found: set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) tools/venv.py $(VENV) tests/requirements-dev.txt --optional tests/requirements-peers.txt
+	@touch $@
+
+.PHONY: build
+build: $(BUILT) ## build the extension and install the package, editable, into .venv
+$(BUILT): $(READY) $(RUST) pyproject.toml
+	maturin develop --quiet --locked --profile $(PROFILE)
+	@rm -f $(VENV)/.built-* && touch $@
+
+.PHONY: demo
+demo: build ## the main job: one aiohttp application on asyncio, uvloop and Tideloop, side by side
+	$(PY) -m tideloop._demo
+
+.PHONY: test
+test: test-rust test-python ## our own tests of both languages (a few minutes, no root, no network)
+
+.PHONY: test-rust
+test-rust: $(READY)
+ifeq ($(NEXTEST),yes)
+	@$(STEP) rust-tests -- cargo nextest run --locked --no-fail-fast --no-tests=pass $(PURE)
+	@$(STEP) rust-doctests -- cargo test --quiet --locked --doc $(PURE)
+else
+	@$(STEP) rust-tests -- cargo test --quiet --locked --no-fail-fast $(PURE)
+endif
+
+.PHONY: test-python
+test-python: build
+	@TIDELOOP_REQUIRED=1 $(STEP) python-tests -- $(PY) -m pytest -q --ignore tests/soak
+
+.PHONY: test-all
+test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, loom, soak (TESTED=1 leaves out `test`)
+	@$(PY) tools/test_all.py
+
+.PHONY: lint
+lint: lint-rust lint-python lint-types ## rustfmt, clippy, ruff, mypy and stubtest; nothing is changed
+
+.PHONY: lint-rust
+lint-rust: $(READY)
+	@$(STEP) rustfmt -- cargo fmt --all --check
+	@$(STEP) clippy -- cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+
+.PHONY: lint-python
+lint-python: $(READY)
+	@$(STEP) ruff-check -- ruff check
+	@$(STEP) ruff-format -- ruff format --check
+	@$(STEP) mypy -- mypy
+
+.PHONY: lint-types
+lint-types: build
+	@$(STEP) stubtest -- $(PY) -m mypy.stubtest tideloop._native
+
+.PHONY: format
+format: $(READY) ## rewrite the sources as the lints want them
+	cargo fmt --all
+	ruff format
+	ruff check --fix
+
+.PHONY: wheel
+wheel: $(READY) ## a release wheel for this Python, in dist/
+	maturin build --release --locked --interpreter $(PY) --out dist
+
+.PHONY: bench
+bench: build ## the benchmarks, beside asyncio and the peers that are installed
+	$(PY) tools/bench.py
+
+.PHONY: clean
+clean: ## remove whatever was built, the virtual environments too
+	rm -rf target build dist .venv .venv-* python/tideloop/_native.*.so
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './target/*' -prune -exec rm -rf {} +

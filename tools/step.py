@@ -1,0 +1,86 @@
+"""Run one check, show what it prints, say how long it took, and note its result for the sum at the end of a CI run.
+
+    python3 tools/step.py NAME -- COMMAND ARGS…
+
+The number of tests is read from what cargo, nextest or pytest print at their end; any other command is one check,
+passed when its exit status is 0. A command that fails without naming a failed test counts as one failure. The notes
+are files in build/results/, and only where CI or STEP_RESULTS is set, so that a later sum adds up one run alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent.parent / "build" / "results"
+
+# One pattern per runner: passed, failed. cargo test prints its line once for each crate.
+COUNTS = (
+    re.compile(r"^test result: \w+\. (?P<passed>\d+) passed; (?P<failed>\d+) failed", re.MULTILINE),
+    re.compile(
+        r"^ *Summary .*? tests? run: (?P<passed>\d+) passed(?: \([^)]*\))?(?:, (?P<failed>\d+) failed)?", re.MULTILINE
+    ),
+    re.compile(r"^(?P<passed>\d+) passed, (?P<failed>\d+) failed$", re.MULTILINE),
+)
+PYTEST_END = re.compile(r"^=*\s*((?:\d+ \w+(?:, )?)+) in [\d.]+s(?: \([\d:]+\))? *=*$", re.MULTILINE)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main() -> None:
+    name, command = sys.argv[1], sys.argv[3:]
+    if sys.argv[2] != "--" or not command:
+        sys.exit(__doc__)
+    print(f"--- {name}: {' '.join(command)}", flush=True)
+    began = time.monotonic()
+    status, text = run(command)
+    seconds = time.monotonic() - began
+    passed, failed = count(text, status)
+    print(f"--- {name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s", flush=True)
+    if os.environ.get("CI") or os.environ.get("STEP_RESULTS"):
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        note = {"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1)}
+        (RESULTS / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}.json").write_text(json.dumps(note))
+    sys.exit(status)
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    """The exit status and the output, which is passed on as it comes."""
+    kept: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as child:
+        assert child.stdout is not None
+        for raw in child.stdout:
+            line = raw.decode(errors="replace")
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            kept.append(line)
+    # A shell's way of telling that a signal ended the child.
+    status = child.returncode if child.returncode >= 0 else 128 - child.returncode
+    return status, COLOUR.sub("", "".join(kept))
+
+
+def count(text: str, status: int) -> tuple[int, int]:
+    """How many tests passed and failed, by the output and the exit status of what ran them."""
+    passed = failed = 0
+    seen = False
+    for pattern in COUNTS:
+        for match in pattern.finditer(text):
+            seen = True
+            passed += int(match["passed"])
+            failed += int(match["failed"] or 0)
+    for match in PYTEST_END.finditer(text):
+        words = {kind: int(number) for number, kind in re.findall(r"(\d+) (\w+)", match[1])}
+        seen = True
+        passed += words.get("passed", 0) + words.get("xfailed", 0)
+        failed += sum(words.get(kind, 0) for kind in ("failed", "error", "errors"))
+    if not seen:
+        return (1, 0) if status == 0 else (0, 1)
+    return passed, max(failed, 1) if status else failed
+
+
+if __name__ == "__main__":
+    main()

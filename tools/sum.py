@@ -1,0 +1,24 @@
+"""Add up the notes that tools/step.py left in build/results/ and end with the line 'N passed, N failed'."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from step import RESULTS
+
+
+def main() -> None:
+    notes = [
+        json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"), key=lambda f: f.stat().st_mtime_ns)
+    ]
+    print(f"\n{'check':44s} {'passed':>7s} {'failed':>7s} {'seconds':>8s}")
+    for note in notes:
+        print(f"{note['name']:44s} {note['passed']:7d} {note['failed']:7d} {note['seconds']:8.1f}")
+    passed, failed = (sum(note[key] for note in notes) for key in ("passed", "failed"))
+    print(f"\n{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()
