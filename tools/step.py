@@ -32,12 +32,16 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main() -> None:
-    name, command = sys.argv[1], sys.argv[3:]
-    if sys.argv[2] != "--" or not command:
+    if len(sys.argv) < 4 or sys.argv[2] != "--":
         sys.exit(__doc__)
+    sys.exit(0 if step(sys.argv[1], sys.argv[3:]) else 1)
+
+
+def step(name: str, command: list[str], env: dict[str, str] | None = None) -> bool:
+    """Run `command` as the check `name`, `env` added to the environment; True when it passed."""
     print(f"--- {name}: {' '.join(command)}", flush=True)
     began = time.monotonic()
-    status, text = run(command)
+    status, text = run(command, {**os.environ, **(env or {})})
     seconds = time.monotonic() - began
     passed, failed = count(text, status)
     print(f"--- {name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s", flush=True)
@@ -45,13 +49,14 @@ def main() -> None:
         RESULTS.mkdir(parents=True, exist_ok=True)
         note = {"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1)}
         (RESULTS / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}.json").write_text(json.dumps(note))
-    sys.exit(status)
+    return status == 0
 
 
-def run(command: list[str]) -> tuple[int, str]:
+def run(command: list[str], env: dict[str, str]) -> tuple[int, str]:
     """The exit status and the output, which is passed on as it comes."""
     kept: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as child:
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=env, **pipes) as child:
         assert child.stdout is not None
         for raw in child.stdout:
             line = raw.decode(errors="replace")

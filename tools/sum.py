@@ -1,4 +1,8 @@
-"""Add up the notes that tools/step.py left in build/results/ and end with the line 'N passed, N failed'."""
+"""Add up the notes that tools/step.py left in build/results/ and end with the line 'N passed, N failed'.
+
+The arguments are the stages that failed. Where no check tells of a failure, such a stage broke before its first check,
+and counts as one failure itself.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ def main() -> None:
     for note in notes:
         print(f"{note['name']:44s} {note['passed']:7d} {note['failed']:7d} {note['seconds']:8.1f}")
     passed, failed = (sum(note[key] for note in notes) for key in ("passed", "failed"))
+    broken = sys.argv[1:]
+    if broken and not failed:
+        failed = len(broken)
+        print("\n".join(f"{stage:44s} {'':7s} {1:7d}" for stage in broken))
     print(f"\n{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 
