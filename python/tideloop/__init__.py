@@ -1,0 +1,57 @@
+"""Tideloop: Python's concurrency, rebuilt in Rust. An asyncio program runs on it unchanged.
+
+``tideloop.run(main())`` runs a program; ``tideloop.install()`` makes every loop that asyncio creates a Tideloop one.
+"""
+
+from __future__ import annotations
+
+import sys as _sys
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+from ._install import install, uninstall
+from ._loop import EventLoop, new_event_loop
+from ._native import Future, Handle, Task, TimerHandle
+from ._server import Server
+from .runners import Runner, run
+
+if TYPE_CHECKING:
+    from ._install import EventLoopPolicy as EventLoopPolicy
+
+    __version__: str
+
+__all__ = [
+    "EventLoop",
+    "Future",
+    "Handle",
+    "Runner",
+    "Server",
+    "Task",
+    "TimerHandle",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "run",
+    "uninstall",
+]
+if _sys.version_info < (3, 14):
+    __all__ += ["EventLoopPolicy"]
+
+
+def __getattr__(name: str) -> _Any:
+    # Names that cost something to import, or that some Pythons do not have.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tideloop")
+    if name == "EventLoopPolicy":
+        if _sys.version_info >= (3, 14):
+            raise AttributeError(
+                "tideloop.EventLoopPolicy does not exist on Python 3.14 and later, where asyncio's policies are "
+                "deprecated: use tideloop.run(), tideloop.install() or asyncio.Runner(loop_factory="
+                "tideloop.new_event_loop)"
+            )
+        from ._install import EventLoopPolicy
+
+        return EventLoopPolicy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

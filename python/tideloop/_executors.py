@@ -1,0 +1,182 @@
+"""Work that blocks: thread pools behind the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _native
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+__all__ = ["Executors", "is_coroutine_callback"]
+
+_T = TypeVar("_T")
+
+
+class Executors(_native.EventLoop):
+    """Mixin: run_in_executor and the default executor's life."""
+
+    __slots__ = ()
+
+    # Names that anyio, pytest plugins and CPython's own test helpers read.
+    _default_executor: ThreadPoolExecutor | None
+    _executor_shutdown_called: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._default_executor = None
+        self._executor_shutdown_called = False
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
+        """Call ``func(*args)`` in *executor* (None: the loop's own thread pool); return a future of its result.
+
+        Cancelling the future cancels the call if it has not begun.
+        Raises RuntimeError when the loop is closed or its default executor is shut down, and in debug mode TypeError
+        for a coroutine function. Counterpart: :meth:`asyncio.loop.run_in_executor`.
+        """
+        self._check_closed()
+        if self.get_debug():
+            _check_blocking_callback(func)
+        submitted = (executor if executor is not None else self._ensure_default_executor()).submit(func, *args)
+        if asyncio.isfuture(submitted):
+            return submitted
+        return self._wrap_submitted(submitted)
+
+    def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
+        """Use *executor* where run_in_executor() is given None.
+
+        Raises TypeError unless it is a ThreadPoolExecutor. Counterpart: :meth:`asyncio.loop.set_default_executor`.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        if not isinstance(executor, ThreadPoolExecutor):
+            raise TypeError("executor must be ThreadPoolExecutor instance")
+        self._default_executor = executor
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait until the default executor's threads have ended, at most *timeout* seconds (None: without limit).
+
+        Past the limit a RuntimeWarning is given and the threads are left to themselves. run_in_executor() with the
+        default executor raises RuntimeError from the call on.
+        Counterpart: :meth:`asyncio.loop.shutdown_default_executor` (3.11 has no timeout there; here it has).
+        """
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is None:
+            return
+        joined: asyncio.Future[None] = self.create_future()
+        thread = threading.Thread(target=self._join_executor, args=(executor, joined))
+        thread.start()
+        try:
+            async with asyncio.timeout(timeout):
+                await joined
+        except TimeoutError:
+            warnings.warn(
+                f"The executor did not finishing joining its threads within {timeout} seconds.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            executor.shutdown(wait=False)
+        else:
+            thread.join()
+
+    def _join_executor(self, executor: ThreadPoolExecutor, joined: asyncio.Future[None]) -> None:
+        """Runs in a thread of its own, because waiting for threads blocks."""
+        error: Exception | None = None
+        try:
+            executor.shutdown(wait=True)
+        except Exception as exc:
+            error = exc
+        deliver_threadsafe(self, joined, None, error)
+
+    def _ensure_default_executor(self) -> ThreadPoolExecutor:
+        if self._executor_shutdown_called:
+            raise RuntimeError("Executor shutdown has been called")
+        if self._default_executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._default_executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        return self._default_executor
+
+    def _close_default_executor(self) -> None:
+        self._executor_shutdown_called = True
+        executor, self._default_executor = self._default_executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def _wrap_submitted(self, submitted: Future[_T]) -> asyncio.Future[_T]:
+        """What asyncio.wrap_future() does, without its checks for loops that cannot differ here."""
+        waiting: asyncio.Future[_T] = self.create_future()
+
+        def on_waiting_done(future: asyncio.Future[_T]) -> None:
+            if future.cancelled():
+                submitted.cancel()
+
+        def on_submitted_done(future: Future[_T]) -> None:
+            if waiting.cancelled():
+                return
+            if future.cancelled():
+                _call_unless_closed(self, waiting.cancel)
+                return
+            error = future.exception()
+            deliver_threadsafe(self, waiting, None if error else future.result(), error)
+
+        waiting.add_done_callback(on_waiting_done)
+        submitted.add_done_callback(on_submitted_done)
+        return waiting
+
+
+def deliver_threadsafe(
+    loop: asyncio.AbstractEventLoop, waiting: asyncio.Future[_T], result: Any, error: BaseException | None
+) -> None:
+    """From any thread: complete *waiting* in its loop, unless it is done or the loop has gone by then."""
+    _call_unless_closed(loop, _settle, waiting, result, error)
+
+
+def is_coroutine_callback(callback: object) -> bool:
+    """Whether *callback* is a coroutine or makes one: such a thing is never called as a plain callback."""
+    return asyncio.iscoroutine(callback) or iscoroutinefunction(callback)
+
+
+def _call_unless_closed(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        # The loop may close between a question and the call; only that error is expected.
+        if not loop.is_closed():
+            raise
+
+
+def _settle(waiting: asyncio.Future[_T], result: Any, error: BaseException | None) -> None:
+    if waiting.done():
+        return
+    if error is None:
+        waiting.set_result(result)
+    else:
+        waiting.set_exception(_asyncio_error(error))
+
+
+def _asyncio_error(error: BaseException) -> BaseException:
+    """concurrent.futures has classes of its own for what asyncio calls by the same name."""
+    from concurrent import futures
+
+    match type(error):
+        case futures.CancelledError:
+            return asyncio.CancelledError(*error.args)
+        case futures.InvalidStateError:
+            return asyncio.InvalidStateError(*error.args)
+        case _:
+            return error
+
+
+def _check_blocking_callback(func: object) -> None:
+    if is_coroutine_callback(func):
+        raise TypeError("coroutines cannot be used with run_in_executor()")
+    if not callable(func):
+        raise TypeError(f"a callable object was expected by run_in_executor(), got {func!r}")

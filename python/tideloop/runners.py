@@ -1,0 +1,38 @@
+"""Running a program's main coroutine on Tideloop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ._loop import new_event_loop
+
+__all__ = ["Runner", "run"]
+
+_T = TypeVar("_T")
+
+
+class Runner(asyncio.Runner):
+    """A context manager that runs coroutines one after another in one Tideloop event loop.
+
+    *debug*: the loop's debug mode, None for its default. *loop_factory*: makes the loop, None for
+    :func:`tideloop.new_event_loop`. Counterpart: :class:`asyncio.Runner`.
+    """
+
+    def __init__(
+        self, *, debug: bool | None = None, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    ) -> None:
+        super().__init__(debug=debug, loop_factory=loop_factory if loop_factory is not None else new_event_loop)
+
+
+def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
+    """Run the coroutine *main* in a new Tideloop event loop, close the loop, and return the result.
+
+    Ctrl+C cancels *main* and ends in KeyboardInterrupt. Raises RuntimeError inside a running loop.
+    Counterpart: :func:`asyncio.run`.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("tideloop.run() cannot be called from a running event loop")
+    with Runner(debug=debug) as runner:
+        return runner.run(main)
