@@ -1,0 +1,148 @@
+"""Measure Tideloop beside asyncio, uvloop and rloop in one run, and write the table into README.md.
+
+    make bench          about five minutes; needs an otherwise idle machine, and the shared directory's benchmarks
+
+The Python is an optimised one where there is one (a Python built without profile-guided optimisation makes every loop
+look alike), in an environment of its own with a release wheel. BENCH_PYTHON=… names another.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pythons import ROOT, SHARED
+
+BUILD = ROOT / "build" / "bench"
+VENV = ROOT / ".venv-bench"
+PYTHON = VENV / "bin" / "python"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- measured: begin, written by `make bench` -->", "<!-- measured: end -->"
+PEERS = ("asyncio", "uvloop", "rloop")
+ROWS = {
+    "sleep0": "`await sleep(0)`",
+    "create_task_await": "`await create_task(…)`",
+    "future_set_await": "a future set by `call_soon`, awaited",
+    "call_soon": "`call_soon` chain",
+    "call_later_cancel": "`call_later`, cancelled",
+    "gather_100": "`gather` of 100",
+    "task_group_100": "`TaskGroup` of 100",
+}
+ECHO = {"protocol": "TCP echo of 1 KiB, 100 connections, protocols", "streams": "the same, streams"}
+OPTIMISED = "import sysconfig; assert '--enable-optimizations' in (sysconfig.get_config_var('CONFIG_ARGS') or '')"
+
+
+def main() -> None:
+    if not (SHARED / "bench").exists():
+        sys.exit(f"{SHARED / 'bench'} is not there: the benchmarks are in the shared directory beside the checkout")
+    python = os.environ.get("BENCH_PYTHON") or optimised_python()
+    peers = environment(python)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(SHARED / "bench", BUILD / "suite", dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
+    run(["cargo", "build", "--quiet", "--release"], cwd=BUILD / "suite" / "loadgen")
+    names = [*peers, "tideloop"]
+    table = micro(names) | {title: echo(kind, names) for kind, title in ECHO.items()}
+    write(table, names, python)
+
+
+def run(command: list[str], cwd: Path = ROOT) -> None:
+    print("+", " ".join(command), flush=True)
+    subprocess.run(command, cwd=cwd, check=True)
+
+
+def optimised_python() -> str:
+    """The distribution's Python, which is optimised though it does not say so; else one that says so; else this one."""
+    recent = "import sys; assert sys.version_info >= (3, 11); "
+    system = "/usr/bin/python3"
+    if Path(system).exists() and subprocess.run([system, "-c", recent], capture_output=True).returncode == 0:
+        return system
+    for name in filter(None, (shutil.which(f"python3.{minor}") for minor in range(11, 15))):
+        if subprocess.run([name, "-c", recent + OPTIMISED], capture_output=True).returncode == 0:
+            return name
+    print("!!! no optimised Python was found: every loop's own cost is diluted by the interpreter's")
+    return sys.executable
+
+
+def environment(python: str) -> list[str]:
+    """Make the environment with a release wheel and the peers; returns the peers that could be installed."""
+    run(
+        [
+            python,
+            "tools/venv.py",
+            str(VENV),
+            "tests/requirements-test.txt",
+            "--optional",
+            "tests/requirements-peers.txt",
+        ]
+    )
+    out = BUILD / "wheel"
+    shutil.rmtree(out, ignore_errors=True)
+    build = ["maturin", "build", "--quiet", "--release", "--locked", "--interpreter", str(PYTHON), "--out", str(out)]
+    run([*build, "--target-dir", str(ROOT / "target" / "bench")])
+    (wheel,) = out.glob("*.whl")
+    run([str(PYTHON), "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--force-reinstall", str(wheel)])
+    there = [name for name in PEERS if not subprocess.run([PYTHON, "-c", f"import {name}"]).returncode]
+    for name in set(PEERS) - set(there):
+        print(f"!!! {name} is not installed: LEFT OUT")
+    return there
+
+
+def micro(names: list[str]) -> dict[str, dict[str, float]]:
+    out = BUILD / "micro.json"
+    command = [str(PYTHON), str(BUILD / "suite" / "micro.py"), "-n", "30000", "-r", "7", "--rows", ",".join(ROWS)]
+    run([*command, "--json", str(out), *names])
+    rows: dict[str, dict[str, float]] = json.loads(out.read_text())
+    return {ROWS[row]: nanoseconds for row, nanoseconds in rows.items()}
+
+
+def echo(kind: str, names: list[str]) -> dict[str, float]:
+    """Nanoseconds of server CPU per message."""
+    out = BUILD / f"echo-{kind}.json"
+    run([str(PYTHON), str(BUILD / "suite" / "echo_compare.py"), kind, "--json", str(out), *names])
+    rows: dict[str, float] = json.loads(out.read_text())
+    return {name: us * 1000 for name, us in rows.items()}
+
+
+def write(table: dict[str, dict[str, float]], names: list[str], python: str) -> None:
+    """Put the table between the two marks in README.md."""
+    asked = [str(PYTHON), "-c", "import platform; print(platform.python_version())"]
+    version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    lines = [
+        f"CPU time per operation in nanoseconds, Python {version} on {cpu_name()}, "
+        f"{datetime.date.today().isoformat()}. In brackets: how many times Tideloop's time it is.",
+        "",
+        "| work | " + " | ".join([*names[:-1], "**Tideloop**"]) + " |",
+        "|---|" + "--:|" * len(names),
+    ]
+    for title, row in table.items():
+        peers = [f"{row[name]:.0f} ({row[name] / row['tideloop']:.1f}×)" for name in names[:-1]]
+        lines.append(f"| {title} | " + " | ".join([*peers, f"**{row['tideloop']:.0f}**"]) + " |")
+    for name in names[:-1]:
+        ratios = [row[name] / row["tideloop"] for title, row in table.items() if title not in ECHO.values()]
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f"geometric mean over the rows without sockets: {mean:.2f} × {name}")
+    text = README.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(before + "\n".join([BEGIN, *lines, END]) + after)
+    print(f"README.md has the table, measured with {python}")
+
+
+def cpu_name() -> str:
+    cpus: Any = Path("/proc/cpuinfo")
+    for line in cpus.read_text().splitlines() if cpus.exists() else []:
+        if line.startswith("model name"):
+            return str(line.partition(":")[2]).strip()
+    return platform.machine()
+
+
+if __name__ == "__main__":
+    main()
