@@ -11,14 +11,12 @@ from typing import Any as _Any
 
 from ._install import install, uninstall
 from ._loop import EventLoop, new_event_loop
-from ._native import Future, Handle, Task, TimerHandle
+from ._native import Future, Handle, Task, TimerHandle, __version__
 from ._server import Server
 from .runners import Runner, run
 
 if TYPE_CHECKING:
     from ._install import EventLoopPolicy as EventLoopPolicy
-
-    __version__: str
 
 __all__ = [
     "EventLoop",
@@ -39,11 +37,6 @@ if _sys.version_info < (3, 14):
 
 
 def __getattr__(name: str) -> _Any:
-    # Names that cost something to import, or that some Pythons do not have.
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("tideloop")
     if name == "EventLoopPolicy":
         if _sys.version_info >= (3, 14):
             raise AttributeError(

@@ -9,6 +9,7 @@ import socket
 import sys
 from asyncio.log import logger
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connections"]
 
-_AddrInfo = tuple[int, int, int, str, Any]
+_AddrInfo = tuple[Any, Any, int, str, Any]  # family, type, protocol, canonical name, address
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 # From 3.13 on, an address that this machine does not have is passed over as long as another one can be bound, and
@@ -40,7 +41,7 @@ class Connections(SockCalls):
         super().__init__()
         self._listeners = {}
 
-    async def create_connection(  # type: ignore[override]
+    async def create_connection(
         self,
         protocol_factory: Callable[[], _P],
         host: str | None = None,
@@ -106,7 +107,7 @@ class Connections(SockCalls):
         protocol_factory: Callable[[], _P],
         sock: socket.socket,
         *,
-        ssl: SSLContext | None = None,
+        ssl: bool | SSLContext | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> tuple[asyncio.Transport, _P]:
@@ -281,7 +282,7 @@ class Connections(SockCalls):
     ) -> socket.socket:
         """A socket connected to the first of *infos* that answers."""
         failures: list[list[OSError]] = []
-        attempts = [lambda info=info: self._connect_one(failures, info, local_infos) for info in infos]
+        attempts = [partial(self._connect_one, failures, info, local_infos) for info in infos]
         try:
             if delay is not None:
                 sock = await connect_first(self, attempts, delay)
@@ -295,8 +296,7 @@ class Connections(SockCalls):
                         continue
             raise _connection_error([failure for one in failures for failure in one], all_errors)
         finally:
-            # The exceptions' tracebacks lead back to this frame.
-            del failures, attempts
+            failures.clear()  # the exceptions' tracebacks lead back to this frame
 
     async def _connect_one(
         self, failures: list[list[OSError]], info: _AddrInfo, local_infos: list[_AddrInfo] | None

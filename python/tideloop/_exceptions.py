@@ -63,7 +63,7 @@ class ExceptionHandlers(_native.EventLoop):
         exception = context.get("exception")
         exc_info = (type(exception), exception, exception.__traceback__) if exception is not None else False
         if "source_traceback" not in context:
-            created_at = getattr(self._current_handle, "_source_traceback", None)
+            created_at = getattr(getattr(self, "_current_handle", None), "_source_traceback", None)
             if created_at:
                 context["handle_traceback"] = created_at
         lines = [context.get("message") or "Unhandled exception in event loop"]

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
 from . import _native
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Executors", "is_coroutine_callback"]
 
 _T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 
 class Executors(_native.EventLoop):
@@ -33,7 +34,9 @@ class Executors(_native.EventLoop):
         self._default_executor = None
         self._executor_shutdown_called = False
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
         """Call ``func(*args)`` in *executor* (None: the loop's own thread pool); return a future of its result.
 
         Cancelling the future cancels the call if it has not begun.

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["connect_first", "interleave_families"]
 
-_AddrInfo = tuple[int, int, int, str, Any]
+_AddrInfo = tuple[Any, Any, int, str, Any]  # family, type, protocol, canonical name, address
 _Attempt = Callable[[], Coroutine[Any, Any, socket.socket]]
 _Task = asyncio.Task[socket.socket]
 

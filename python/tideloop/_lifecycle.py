@@ -85,7 +85,7 @@ class Lifecycle(Signals, Resolver, Executors, ExceptionHandlers):
         self._check_closed()
         self._check_running()
         made_here = not asyncio.isfuture(future)
-        task: asyncio.Future[_T] = asyncio.ensure_future(future, loop=self)
+        task: asyncio.Future[_T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
         if made_here:
             # If it does not get done, the RuntimeError below says so; no second report is needed.
             task._log_destroy_pending = False  # type: ignore[attr-defined]

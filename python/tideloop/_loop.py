@@ -35,7 +35,7 @@ def new_event_loop(*, tasks: str | None = None) -> EventLoop:
     Raises ValueError for anything else. Counterpart: :func:`asyncio.new_event_loop`.
     """
     asyncio_tasks = None if tasks is None else _is_asyncio(tasks, "tasks")
-    loop = EventLoop()
+    loop = EventLoop()  # type: ignore[abstract]  # asyncio leaves what a loop lacks to NotImplementedError
     if asyncio_tasks is not None:
         loop._use_asyncio_tasks(asyncio_tasks)
     return loop

@@ -23,7 +23,7 @@ __all__ = ["RESOLVER_THREADS_MAX", "Resolver"]
 # hold up the next lookup, and no program has more than a handful of names to look up at once.
 RESOLVER_THREADS_MAX = 8
 
-_AddrInfo = tuple[int, int, int, str, Any]
+_AddrInfo = tuple[Any, Any, int, str, Any]  # family, type, protocol, canonical name, address
 _Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 _NUMERIC_ADDRESS = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -50,7 +50,7 @@ class Resolver(_native.EventLoop):
         type: int = 0,
         proto: int = 0,
         flags: int = 0,
-    ) -> list[_AddrInfo]:
+    ) -> list[Any]:
         """Return what ``socket.getaddrinfo`` returns for the same arguments, without blocking the loop.
 
         Raises socket.gaierror with the codes that socket.getaddrinfo gives.
@@ -59,7 +59,7 @@ class Resolver(_native.EventLoop):
         self._check_closed()
         return _numeric_addresses(host, port, family, type, proto, flags) or await self._resolve(
             socket.getaddrinfo, host, port, family, type, proto, flags
-        )  # type: ignore[no-any-return]
+        )
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Return ``(host, service)`` as ``socket.getnameinfo`` does, without blocking the loop.
@@ -69,7 +69,8 @@ class Resolver(_native.EventLoop):
         self._check_closed()
         if flags & _NUMERIC_NAME == _NUMERIC_NAME:
             return socket.getnameinfo(sockaddr, flags)
-        return await self._resolve(socket.getnameinfo, sockaddr, flags)  # type: ignore[no-any-return]
+        name: tuple[str, str] = await self._resolve(socket.getnameinfo, sockaddr, flags)
+        return name
 
     async def _resolve_address(
         self, address: Any, *, family: int = 0, type: int = socket.SOCK_STREAM, proto: int = 0, flags: int = 0
@@ -79,13 +80,15 @@ class Resolver(_native.EventLoop):
         Only names and services go through ``self.getaddrinfo``, which users replace.
         """
         host, port, *rest = address
-        # The C library cuts a port to 16 bits; bind() and connect() are to see the one that was given, and refuse it.
-        exact = _port_number(port)
-        asked = port if exact is None or 0 <= exact <= 0xFFFF else 0
+        # The C library cuts a port to 16 bits; bind() and connect() are to see such a port themselves, and refuse it.
+        oversized = _oversized_port(port)
+        asked = port if oversized is None else 0
         infos = _numeric_addresses(host, asked, family, type, proto, flags) if host is not None else []
         if not infos:
             infos = await self.getaddrinfo(host, asked, family=family, type=type, proto=proto, flags=flags)
-        return [(*info[:4], _merge_address(info[4], exact, rest)) for info in infos]
+        if oversized is None and not any(rest):
+            return infos
+        return [(*info[:4], _merge_address(info[4], oversized, rest)) for info in infos]
 
     def _resolve(self, call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         if self._resolver_pool is None:
@@ -108,27 +111,25 @@ def _numeric_addresses(
     The C library translates, so that scope ids, canonical names and odd spellings ("127.1") come out as in a full call.
     """
     try:
-        return socket.getaddrinfo(host, port, family, type, proto, flags | _NUMERIC_ADDRESS)
+        return [*socket.getaddrinfo(host, port, family, type, proto, flags | _NUMERIC_ADDRESS)]
     except (OSError, ValueError, TypeError, OverflowError):
         return []  # the full call will describe what is wrong, if anything is
 
 
-def _port_number(port: bytes | str | int | None) -> int | None:
-    """The port where it is a number, None where it is a service's name or missing."""
-    if port is None or port in ("", b""):
-        return None
+def _oversized_port(port: bytes | str | int | None) -> int | None:
+    """The port, if it is a number that no port has."""
     try:
-        return int(port)
+        number = int(port or 0)
     except ValueError:
-        return None
+        return None  # the name of a service
+    return None if 0 <= number <= 0xFFFF else number
 
 
 def _merge_address(found: Any, port: int | None, rest: list[Any]) -> Any:
     """The address that was *found*, with the port, flow info and scope id that the caller gave."""
     host, found_port, *found_rest = found
-    if rest and found_rest:
-        found_rest = [*rest, *found_rest[len(rest) :]]
-    return (host, found_port if port is None else port, *found_rest)
+    merged = [given or had for given, had in zip(rest, found_rest, strict=False)] + found_rest[len(rest) :]
+    return (host, found_port if port is None else port, *merged)
 
 
 class _ResolverPool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Server"]
@@ -22,6 +24,11 @@ class Server(asyncio.Server):
     # Weak, so that a transport which nobody refers to any more is still found out and reported.
     _clients: weakref.WeakSet[asyncio.Transport]
     _active_count: int
+
+    # The stdlib's: None once closed, and once the waiters of wait_closed() have been woken.
+    _sockets: list[socket.socket] | None
+    _waiters: list[asyncio.Future[None]] | None
+    _wakeup: Callable[[], None]
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -19,13 +19,16 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import TypeVarTuple, Unpack
 
 from . import _native
 from ._executors import is_coroutine_callback
 
 __all__ = ["Signals"]
+
+_Ts = TypeVarTuple("_Ts")
 
 # Which loop each signal belongs to: the one that asked last. Weak, so that a forgotten loop can be collected.
 _owners: dict[int, weakref.ref[Signals]] = {}
@@ -52,7 +55,7 @@ class Signals(_native.EventLoop):
         self._wakeup_fd_before = -1
         self._wakeup_installed = False
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts) -> None:
         """Call ``callback(*args)`` in the loop whenever signal *sig* arrives, in place of an earlier handler.
 
         Raises ValueError for an invalid signal number, TypeError for one that is no int and for a coroutine function,
@@ -138,10 +141,8 @@ class Signals(_native.EventLoop):
         current = signal.set_wakeup_fd(-1)
         keep = self._wakeup_fd_before if current == self._wakeup_pair[1].fileno() else current
         if keep != -1:
-            try:
+            with suppress(OSError, ValueError):  # closed by its owner while the loop ran
                 signal.set_wakeup_fd(keep)
-            except (OSError, ValueError):
-                pass  # closed by its owner while the loop ran
 
     def _close_wakeup(self) -> None:
         pair, self._wakeup_pair = self._wakeup_pair, None

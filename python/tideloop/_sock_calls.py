@@ -11,6 +11,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ._resolver import Resolver
@@ -27,15 +28,6 @@ class SockCalls(Resolver):
     """Mixin: sock_recv and its relatives."""
 
     __slots__ = ()
-
-    # descriptor → the future that waits for it: who may remove the registration
-    _sock_readers: dict[int, asyncio.Future[None]]
-    _sock_writers: dict[int, asyncio.Future[None]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sock_readers = {}
-        self._sock_writers = {}
 
     async def sock_recv(self, sock: socket.socket, nbytes: int) -> bytes:
         """Receive at most *nbytes* bytes from a connected socket; empty at its end.
@@ -95,10 +87,8 @@ class SockCalls(Resolver):
         with memoryview(data) as given, given.cast("B") as view:
             sent = 0
             while True:
-                try:
+                with suppress(*_WOULD_BLOCK):
                     sent += sock.send(view[sent:])
-                except _WOULD_BLOCK:
-                    pass
                 if sent == len(view):
                     return
                 await self._wait_writable(sock)
@@ -154,31 +144,26 @@ class SockCalls(Resolver):
             raise ValueError("the socket must be non-blocking")
 
     async def _wait_readable(self, sock: socket.socket) -> None:
-        await self._wait_ready(sock, self._sock_readers, self.add_reader, self.remove_reader)
+        await self._wait_ready(sock, self._add_reader, self._remove_reader)
 
     async def _wait_writable(self, sock: socket.socket) -> None:
-        await self._wait_ready(sock, self._sock_writers, self.add_writer, self.remove_writer)
+        await self._wait_ready(sock, self._add_writer, self._remove_writer)
 
     async def _wait_ready(
-        self,
-        sock: socket.socket,
-        waiting: dict[int, asyncio.Future[None]],
-        add: Callable[..., object],
-        remove: Callable[[int], bool],
+        self, sock: socket.socket, add: Callable[..., asyncio.Handle], remove: Callable[[int], bool]
     ) -> None:
-        """Wait until *sock* is ready; whoever waits last for a descriptor has its registration, as on asyncio."""
+        """Wait until *sock* is ready; whoever comes last for a descriptor has its registration, as on asyncio."""
         fd = sock.fileno()
+        self._attach_transport_check(fd)
         ready: asyncio.Future[None] = self.create_future()
-        add(fd, _set_ready, ready)
-        waiting[fd] = ready
+        watch = add(fd, _set_ready, ready)
         try:
             await ready
         finally:
             # The registration goes before anybody can close the descriptor and the kernel give its number to another.
-            if waiting.get(fd) is ready:
-                del waiting[fd]
-                if not self.is_closed():
-                    remove(fd)
+            # A cancelled handle says that it has gone already, or belongs to somebody else by now.
+            if not watch.cancelled() and not self.is_closed():
+                remove(fd)
 
 
 def check_no_ssl_socket(sock: socket.socket) -> None:

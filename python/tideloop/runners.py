@@ -13,7 +13,7 @@ __all__ = ["Runner", "run"]
 _T = TypeVar("_T")
 
 
-class Runner(asyncio.Runner):
+class Runner(asyncio.Runner):  # type: ignore[misc]  # final to type checkers
     """A context manager that runs coroutines one after another in one Tideloop event loop.
 
     *debug*: the loop's debug mode, None for its default. *loop_factory*: makes the loop, None for
