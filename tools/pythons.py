@@ -108,7 +108,21 @@ def in_folder() -> tuple[Python | None, str]:
     run = ("bash", str(script), "run", str(ROOT), "python3.14")
     if probe(list(run)) != "3.14":
         return None, f"{script.name} made a Python without the package test.test_asyncio"
-    return Python("3.14", done.stdout.strip().splitlines()[-1], run, "/project"), ""
+    return Python("3.14", from_outside(done.stdout.strip().splitlines()[-1]), run, "/project"), ""
+
+
+def from_outside(entry: str) -> str:
+    """An executable that maturin takes for a Python out here.
+
+    maturin hands what sys.executable says on to PyO3, and in the folder that is a path which does not exist outside;
+    so the interpreter is given the name of this script as its own.
+    """
+    folder, script = entry.removesuffix(".exe"), ROOT / "build" / "python3.14"
+    script.parent.mkdir(exist_ok=True)
+    inner = 'exec -a "$0" python3.14 "$@"'
+    script.write_text(f"#!/bin/sh\nexec chroot '{folder}' bash -c '{inner}' '{script}' \"$@\"\n")
+    script.chmod(0o755)
+    return str(script)
 
 
 def main() -> None:
