@@ -9,11 +9,16 @@ import sys as _sys
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from ._install import install, uninstall
-from ._loop import EventLoop, new_event_loop
-from ._native import Future, Handle, Task, TimerHandle, __version__
-from ._server import Server
-from .runners import Runner, run
+try:
+    from ._install import install, uninstall
+    from ._loop import EventLoop, new_event_loop
+    from ._native import Future, Handle, Task, TimerHandle, __version__
+    from ._server import Server
+    from .runners import Runner, run
+except ImportError as _broken:
+    _broken.add_note("`tideloop doctor` says what is wrong with this installation.")
+    if _sys.argv[1:2] != ["doctor"]:  # which lives in this package, and has to be imported for that
+        raise
 
 if TYPE_CHECKING:
     from ._install import EventLoopPolicy as EventLoopPolicy

@@ -6,25 +6,27 @@ import asyncio
 import os
 
 from . import _native
-from ._connections import Connections
 from ._lifecycle import Lifecycle
+from ._listening import Listening
 
 __all__ = ["EventLoop", "new_event_loop"]
 
 _TASK_KINDS = ("native", "asyncio")
 
 
-class EventLoop(Connections, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(Listening, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
     """Tideloop's event loop: turns, timers, futures, tasks and transports in Rust, the rest in this package.
 
-    Counterpart: :class:`asyncio.SelectorEventLoop`.
+    *tasks* as for :func:`new_event_loop`. Counterpart: :class:`asyncio.SelectorEventLoop`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tasks: str | None = None) -> None:
         super().__init__()
-        kind = os.environ.get("TIDELOOP_TASKS")
-        if kind:
-            self._use_asyncio_tasks(_is_asyncio(kind, "TIDELOOP_TASKS"))
+        try:
+            self._use_asyncio_tasks(_wants_asyncio_tasks(tasks))
+        except ValueError:
+            self.close()
+            raise
 
 
 def new_event_loop(*, tasks: str | None = None) -> EventLoop:
@@ -34,14 +36,14 @@ def new_event_loop(*, tasks: str | None = None) -> EventLoop:
     ``python -m asyncio ps`` can see. None: as the environment variable ``TIDELOOP_TASKS`` says, else native.
     Raises ValueError for anything else. Counterpart: :func:`asyncio.new_event_loop`.
     """
-    asyncio_tasks = None if tasks is None else _is_asyncio(tasks, "tasks")
-    loop = EventLoop()  # type: ignore[abstract]  # asyncio leaves what a loop lacks to NotImplementedError
-    if asyncio_tasks is not None:
-        loop._use_asyncio_tasks(asyncio_tasks)
-    return loop
+    # asyncio leaves what a loop lacks to methods that raise NotImplementedError.
+    return EventLoop(tasks=tasks)  # type: ignore[abstract]
 
 
-def _is_asyncio(kind: str, source: str) -> bool:
-    if kind not in _TASK_KINDS:
-        raise ValueError(f"{source} must be one of {', '.join(_TASK_KINDS)}, not {kind!r}")
-    return kind == "asyncio"
+def _wants_asyncio_tasks(tasks: str | None) -> bool:
+    source = "tasks"
+    if tasks is None:
+        source, tasks = "TIDELOOP_TASKS", os.environ.get("TIDELOOP_TASKS") or "native"
+    if tasks not in _TASK_KINDS:
+        raise ValueError(f"{source} must be one of {', '.join(_TASK_KINDS)}, not {tasks!r}")
+    return tasks == "asyncio"
