@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import sys as _sys
-from typing import TYPE_CHECKING
-from typing import Any as _Any
+import typing as _typing
 
 try:
     from ._install import install, uninstall
@@ -20,7 +19,7 @@ except ImportError as _broken:
     if _sys.argv[1:2] != ["doctor"]:  # which lives in this package, and has to be imported for that
         raise
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._install import EventLoopPolicy as EventLoopPolicy
 
 __all__ = [
@@ -38,10 +37,10 @@ __all__ = [
     "uninstall",
 ]
 if _sys.version_info < (3, 14):
-    __all__ += ["EventLoopPolicy"]
+    __all__.insert(__all__.index("EventLoop") + 1, "EventLoopPolicy")
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> _typing.Any:
     if name == "EventLoopPolicy":
         if _sys.version_info >= (3, 14):
             raise AttributeError(
