@@ -1,0 +1,289 @@
+//! How a transport begins, fails and ends. The states are those of `state.rs`.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use pyo3::exceptions::{PyConnectionError, PyOSError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+use tideloop_sys::socket;
+
+use super::TcpTransport;
+use super::address::Address;
+use super::report::{debug_error, report};
+use super::state::{Closing, State};
+use crate::cell::Slot;
+use crate::error::{leaves_the_loop, os_error};
+use crate::event_loop::{Entry, EventLoop, IoTarget};
+use crate::{names, slots};
+
+/// A connected socket, and what it is to become.
+pub(super) struct Connection<'a, 'py> {
+    pub event_loop: &'a Bound<'py, EventLoop>,
+    pub protocol: &'a Bound<'py, PyAny>,
+    pub server: Option<&'a Bound<'py, PyAny>>,
+    /// The context that the protocol will be called in.
+    pub context: Bound<'py, PyAny>,
+}
+
+/// Puts `callback(argument)` on the loop, as `call_soon` does.
+pub(super) fn schedule(
+    event_loop: &Bound<'_, EventLoop>,
+    callback: &Bound<'_, PyAny>,
+    argument: &Bound<'_, PyAny>,
+    context: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let py = event_loop.py();
+    let this = event_loop.get();
+    if this.debug(py) || !this.schedules_natively() {
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "context"), context)?;
+        event_loop.call_method(intern!(py, "call_soon"), (callback, argument), Some(&keywords))?;
+        return Ok(());
+    }
+    this.check_usable(py)?;
+    let context = match context {
+        Some(context) => context.clone(),
+        None => slots::copy_context(py)?,
+    };
+    let (callback, argument) = (callback.clone().unbind(), argument.clone().unbind());
+    this.push(py, Entry::Call { callback, argument, context: context.unbind() });
+    Ok(())
+}
+
+impl TcpTransport {
+    /// A transport for a connection that was accepted; its descriptor is ours alone.
+    pub(super) fn accepted<'py>(
+        connection: Connection<'_, 'py>,
+        fd: OwnedFd,
+        peer: Option<SocketAddr>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let py = connection.event_loop.py();
+        let transport = slots::create(py, Self::blank())?;
+        transport.get().state.with(py, |state| {
+            state.fd = std::os::fd::AsRawFd::as_raw_fd(&fd);
+            state.owned = Some(fd);
+            state.peer = Address::from(peer);
+        });
+        match Self::begin(&transport, connection, peer.is_some()) {
+            Ok(()) => Ok(transport),
+            Err(error) => {
+                Self::abandon(&transport);
+                Err(error)
+            }
+        }
+    }
+
+    /// Connects transport, protocol and loop: `connection_made` and the start of reading are scheduled, in this order.
+    pub(super) fn begin(slf: &Bound<'_, Self>, connection: Connection<'_, '_>, is_ip: bool) -> PyResult<()> {
+        let py = slf.py();
+        let Connection { event_loop, protocol, server, context } = connection;
+        let connection_made = protocol.getattr(intern!(py, "connection_made"))?;
+        let buffered = protocol.is_instance(names::buffered_protocol_class(py)?)?;
+        let fd = slf.get().state.with(py, |state| {
+            state.event_loop = Slot::holding(event_loop.clone().unbind());
+            state.protocol = Slot::holding(protocol.clone().unbind());
+            state.server = Slot::maybe(server.map(|server| server.clone().unbind()));
+            state.context = Slot::holding(context.clone().unbind());
+            (state.conn_lost, state.closing, state.gone, state.buffered) = (0, false, false, buffered);
+            state.fd
+        });
+        if is_ip {
+            // A connection that is broken already says so when it is read.
+            let _ = socket::set_nodelay(fd);
+        }
+        if let Some(server) = server {
+            server.call_method1(intern!(py, "_attach"), (slf,))?;
+        }
+        let for_connection_made = context.call_method0(intern!(py, "copy"))?;
+        schedule(event_loop, &connection_made, slf.as_any(), Some(&for_connection_made))?;
+        schedule(event_loop, start_reading_function(py)?, slf.as_any(), Some(&context))
+    }
+
+    /// Lets go of a connection that never began: no protocol has heard of it.
+    #[cold]
+    fn abandon(slf: &Bound<'_, Self>) {
+        let py = slf.py();
+        let contents = slf.get().state.with(py, |state| {
+            (state.conn_lost, state.closing, state.gone) = (1, true, true);
+            (state.owned.take(), state.take_contents())
+        });
+        drop(contents);
+    }
+
+    /// Brings what the loop watches the descriptor for in line with what the state wants.
+    ///
+    /// Without any interest there is no registration, and so nothing on the loop's side that keeps the transport
+    /// alive: as with asyncio, one that is paused and forgotten is found out by the collector.
+    pub(super) fn sync_interest(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (event_loop, token, fd, interest) =
+            slf.get().state.with(py, |state| (state.event_loop.cloned(py), state.token, state.fd, state.interest()));
+        let Some(event_loop) = event_loop else { return Ok(()) };
+        let this = event_loop.get();
+        match token {
+            None if interest.is_none() => Ok(()),
+            None => {
+                this.check_usable(py)?;
+                let token = this
+                    .io_register(py, fd, IoTarget::Tcp(slf.clone().unbind()), interest)
+                    .map_err(|error| os_error(py, &error))?;
+                slf.get().state.with(py, |state| state.token = Some(token));
+                Ok(())
+            }
+            Some(token) if interest.is_none() => {
+                slf.get().state.with(py, |state| state.token = None);
+                this.io_deregister(py, token);
+                Ok(())
+            }
+            Some(token) => this.io_interest(py, token, interest).map_err(|error| os_error(py, &error)),
+        }
+    }
+
+    /// Reports an error that ends the connection, and ends it. A broken connection is no news: it is only logged in
+    /// debug mode.
+    pub(super) fn fail(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        let py = slf.py();
+        let (event_loop, protocol) =
+            slf.get().state.with(py, |state| (state.event_loop.cloned(py), state.protocol.cloned(py)));
+        let Some(event_loop) = event_loop else { return Ok(()) };
+        let event_loop = event_loop.bind(py);
+        let reported = if error.is_instance_of::<PyOSError>(py) {
+            debug_error(event_loop, slf.as_any(), message, &error)
+        } else {
+            let protocol = protocol.into_pyobject(py)?;
+            let subjects = [("transport", slf.as_any()), ("protocol", &protocol)];
+            report(event_loop, message, error.clone_ref(py), &subjects)
+        };
+        Self::force_close(slf, Some(error.value(py).as_any()))?;
+        reported
+    }
+
+    /// What the protocol raised: reported and the connection ended, but `SystemExit` and `KeyboardInterrupt` leave.
+    pub(super) fn fail_unless_leaving(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        if leaves_the_loop(slf.py(), &error) { Err(error) } else { Self::fail(slf, error, message) }
+    }
+
+    /// Ends the connection at once; what was not sent is thrown away.
+    pub(super) fn force_close(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let Some(retired) = slf.get().state.with(py, State::lose) else { return Ok(()) };
+        drop(retired);
+        Self::schedule_connection_lost(slf, error)
+    }
+
+    /// `close()`: sends what was written, then ends the connection.
+    pub(super) fn close_gracefully(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        Self::flush(slf)?;
+        match slf.get().state.with(py, State::close) {
+            Closing::Already => Ok(()),
+            Closing::Drains => Self::sync_interest(slf),
+            Closing::Lost => Self::schedule_connection_lost(slf, None),
+        }
+    }
+
+    fn schedule_connection_lost(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        Self::sync_interest(slf)?;
+        let Some(event_loop) = slf.get().state.with(py, |state| state.event_loop.cloned(py)) else { return Ok(()) };
+        let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;
+        let none = py.None().into_bound(py);
+        schedule(event_loop.bind(py), &callback, error.unwrap_or(&none), None)
+    }
+
+    /// Tells the protocol, once, and lets everything go: descriptor, protocol, loop, server.
+    pub(super) fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let protocol = slf.get().state.with(py, |state| {
+            (!std::mem::replace(&mut state.gone, true)).then(|| state.protocol.cloned(py))
+        });
+        let Some(protocol) = protocol else { return Ok(()) };
+        let told = match protocol {
+            Some(protocol) => protocol.bind(py).call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
+            None => Ok(()),
+        };
+        let released = Self::release(slf);
+        told.and(released)
+    }
+
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let closed = Self::close_descriptor(slf);
+        let (server, waiter, rest) = slf.get().state.with(py, |state| {
+            let waiter = state.rare.as_deref_mut().and_then(|rare| rare.empty_waiter.take());
+            let rest = (state.event_loop.take(), state.protocol.take(), state.context.take());
+            (state.server.take(), waiter, rest)
+        });
+        drop(rest);
+        let detached = match server {
+            Some(server) => server.bind(py).call_method1(intern!(py, "_detach"), (slf,)).map(drop),
+            None => Ok(()),
+        };
+        if let Some(waiter) = waiter {
+            let error = PyConnectionError::new_err("Connection is closed by peer");
+            fail_waiter(waiter.bind(py), error)?;
+        }
+        closed.and(detached)
+    }
+
+    /// Closes the descriptor through whoever owns it; our own address can be asked for ever after.
+    pub(super) fn close_descriptor(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (owned, python_socket) = slf.get().state.with(py, |state| {
+            if let (Some(_), Ok(local)) = (&state.owned, socket::local_addr(state.fd)) {
+                state.rare_mut().local = Address::from(local);
+            }
+            let python_socket = state.rare.as_deref().and_then(|rare| rare.socket.cloned(py));
+            (state.owned.take(), python_socket)
+        });
+        if let Some(fd) = owned {
+            socket::close(fd);
+        }
+        match python_socket {
+            Some(python_socket) => python_socket.bind(py).call_method0(intern!(py, "close")).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Gives an error to a future, unless it is done.
+pub(super) fn fail_waiter(waiter: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = waiter.py();
+    if !waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
+        waiter.call_method1(intern!(py, "set_exception"), (error,))?;
+    }
+    Ok(())
+}
+
+/// Sets a future's result to None, unless it is done.
+#[pyfunction]
+pub(super) fn wake(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = waiter.py();
+    if !waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
+        waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
+    }
+    Ok(())
+}
+
+/// What comes after `connection_made`.
+#[pyfunction]
+fn start_reading(transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
+    transport.get().state.with(transport.py(), |state| state.read_started = true);
+    TcpTransport::sync_interest(transport)
+}
+
+fn start_reading_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let function = FUNCTION.get_or_try_init(py, || wrap_pyfunction!(start_reading, py).map(|f| f.into_any().unbind()))?;
+    Ok(function.bind(py))
+}
+
+/// `wake` as a Python function.
+pub(super) fn wake_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let function = FUNCTION.get_or_try_init(py, || wrap_pyfunction!(wake, py).map(|f| f.into_any().unbind()))?;
+    Ok(function.bind(py))
+}

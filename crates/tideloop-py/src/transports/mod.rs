@@ -1,0 +1,44 @@
+//! Transports: what carries a protocol's bytes.
+//!
+//! The behaviour is that of asyncio's selector transports, callback by callback. What differs is when bytes leave:
+//! writes are collected and go out in one system call at the end of the turn (DESIGN §6, §10.13).
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `tcp.rs` | the class `TcpTransport`: its Python surface |
+//! | `state.rs` | what a transport knows, and the transitions between its states |
+//! | `lifecycle.rs` | how it begins, fails and ends |
+//! | `read.rs`, `write.rs`, `outgoing.rs`, `flow.rs` | bytes in, bytes out, the queue of bytes out, water marks |
+//! | `extra.rs`, `address.rs` | `get_extra_info`, socket objects, addresses |
+//! | `listener.rs` | `Listener`: accepts connections for a server |
+//! | `report.rs` | what is told to the loop's exception handler |
+
+mod address;
+mod extra;
+mod flow;
+mod lifecycle;
+mod listener;
+mod outgoing;
+mod read;
+mod report;
+mod state;
+mod tcp;
+mod write;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+pub use listener::Listener;
+pub use tcp::TcpTransport;
+
+use crate::slots;
+
+/// Adds the classes, after a check that their instances lie in memory as was assumed.
+pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    if !slots::verify(&slots::create(py, TcpTransport::blank())?) {
+        return Err(PyImportError::new_err("the layout of tideloop's transports is not what was assumed"));
+    }
+    module.add_class::<TcpTransport>()?;
+    module.add_class::<Listener>()
+}

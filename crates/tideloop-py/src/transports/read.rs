@@ -1,0 +1,170 @@
+//! Bytes in: one `recv` per readiness, at most [`READ_BUFFER_BYTES`], so that no connection starves the others.
+//!
+//! A plain protocol's bytes are received into the buffer that all connections of the loop share, and copied once,
+//! into a `bytes` of exactly their size. A buffered protocol's go straight into its own memory.
+
+use std::io::{self, ErrorKind};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tideloop_sys::socket;
+
+use super::TcpTransport;
+use super::report::debug;
+use crate::error::os_error;
+use crate::event_loop::{EventLoop, READ_BUFFER_BYTES};
+use crate::slots;
+
+const DATA_RECEIVED_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
+const GET_BUFFER_FAILED: &str = "Fatal error: protocol.get_buffer() call failed.";
+const BUFFER_UPDATED_FAILED: &str = "Fatal error: protocol.buffer_updated() call failed.";
+const EOF_RECEIVED_FAILED: &str = "Fatal error: protocol.eof_received() call failed.";
+const READ_FAILED: &str = "Fatal read error on socket transport";
+
+impl TcpTransport {
+    /// Receives once, if bytes are wanted at all.
+    #[inline]
+    pub(super) fn read_ready(slf: &Bound<'_, Self>, event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
+        let py = slf.py();
+        let wanted = slf.get().state.with(py, |state| {
+            if !state.receives() {
+                return None;
+            }
+            Some((state.protocol.cloned(py)?, state.context.cloned(py)?, state.fd, state.buffered))
+        });
+        let Some((protocol, context, fd, buffered)) = wanted else { return Ok(()) };
+        let (protocol, context) = (protocol.into_bound(py), context.into_bound(py));
+        let outcome = slots::in_context(&context, || {
+            if buffered {
+                Self::read_into_protocol(slf, event_loop, &protocol, fd)
+            } else {
+                Self::read_bytes(slf, event_loop, &protocol, fd)
+            }
+        });
+        outcome.and_then(|inner| inner)
+    }
+
+    #[inline]
+    fn read_bytes(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, EventLoop>,
+        protocol: &Bound<'_, PyAny>,
+        fd: i32,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let received = event_loop.get().with_read_buffer(py, |buffer| {
+            let length = socket::recv(fd, buffer)?;
+            io::Result::Ok(buffer.get(..length).filter(|bytes| !bytes.is_empty()).map(|bytes| PyBytes::new(py, bytes)))
+        });
+        match received {
+            Ok(Some(data)) => match protocol.call_method1(intern!(py, "data_received"), (data,)) {
+                Ok(_) => Ok(()),
+                Err(error) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
+            },
+            Ok(None) => Self::end_of_stream(slf, event_loop, protocol),
+            Err(error) => Self::read_failed(slf, &error),
+        }
+    }
+
+    fn read_into_protocol(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, EventLoop>,
+        protocol: &Bound<'_, PyAny>,
+        fd: i32,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let buffer = match buffer_of(protocol) {
+            Ok(buffer) => buffer,
+            Err(error) => return Self::fail_unless_leaving(slf, error, GET_BUFFER_FAILED),
+        };
+        // get_buffer() is the user's: it may have closed the connection.
+        if slf.get().state.with(py, |state| state.conn_lost > 0 || state.gone) {
+            return Ok(());
+        }
+        let received = slots::with_writable_buffer(&buffer, |memory| {
+            let length = memory.len().min(READ_BUFFER_BYTES);
+            socket::recv(fd, memory.get_mut(..length).unwrap_or_default())
+        });
+        drop(buffer);
+        match received {
+            Ok(Ok(0)) => Self::end_of_stream(slf, event_loop, protocol),
+            Ok(Ok(length)) => match protocol.call_method1(intern!(py, "buffer_updated"), (length,)) {
+                Ok(_) => Ok(()),
+                Err(error) => Self::fail_unless_leaving(slf, error, BUFFER_UPDATED_FAILED),
+            },
+            Ok(Err(error)) => Self::read_failed(slf, &error),
+            Err(error) => Self::fail_unless_leaving(slf, error, READ_FAILED),
+        }
+    }
+
+    #[cold]
+    fn read_failed(slf: &Bound<'_, Self>, error: &io::Error) -> PyResult<()> {
+        if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+            return Ok(());
+        }
+        Self::fail(slf, os_error(slf.py(), error), READ_FAILED)
+    }
+
+    /// The peer sends nothing more: the protocol decides whether we may go on sending.
+    fn end_of_stream(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, EventLoop>,
+        protocol: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        debug(event_loop, "%r received EOF", slf.as_any())?;
+        let keep_open =
+            protocol.call_method0(intern!(py, "eof_received")).and_then(|keep_open| keep_open.is_truthy());
+        match keep_open {
+            Ok(true) => {
+                slf.get().state.with(py, |state| state.read_ended = true);
+                Self::sync_interest(slf)
+            }
+            Ok(false) => Self::close_gracefully(slf),
+            Err(error) => Self::fail_unless_leaving(slf, error, EOF_RECEIVED_FAILED),
+        }
+    }
+
+    /// `pause_reading()`: nothing is received until `resume_reading()`.
+    pub(super) fn pause(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (changed, event_loop) = slf.get().state.with(py, |state| {
+            let changed = !state.closing && !std::mem::replace(&mut state.paused, true);
+            (changed, state.event_loop.cloned(py))
+        });
+        match event_loop {
+            Some(event_loop) if changed => {
+                Self::sync_interest(slf)?;
+                debug(event_loop.bind(py), "%r pauses reading", slf.as_any())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `resume_reading()`.
+    pub(super) fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (changed, event_loop) = slf.get().state.with(py, |state| {
+            let changed = !state.closing && std::mem::replace(&mut state.paused, false);
+            (changed, state.event_loop.cloned(py))
+        });
+        match event_loop {
+            Some(event_loop) if changed => {
+                Self::sync_interest(slf)?;
+                debug(event_loop.bind(py), "%r resumes reading", slf.as_any())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The protocol's own memory to receive into.
+fn buffer_of<'py>(protocol: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let buffer = protocol.call_method1(intern!(protocol.py(), "get_buffer"), (-1,))?;
+    if buffer.len()? == 0 {
+        return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+    }
+    Ok(buffer)
+}

@@ -1,0 +1,264 @@
+//! Bytes out: collected during a turn, sent in one system call at its end.
+//!
+//! Collected bytes count as already tried (DESIGN §10.13), so they are offered to the kernel *before* anything that
+//! asyncio would do after a try: `abort`, `close`, `write_eof`, a buffer above the high-water mark. They are also sent
+//! at once where no turn will end soon: from a thread that is not the loop's, and while the loop does not run.
+
+use std::io;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use tideloop_sys::socket;
+
+use super::TcpTransport;
+use super::lifecycle::{fail_waiter, wake};
+use super::report::report;
+use super::state::{Sent, Written};
+use crate::error::{leaves_the_loop, os_error};
+use crate::{names, slots};
+
+/// After so many writes to a connection that is lost, each one more is warned of: asyncio's
+/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
+const LOST_WRITES_SILENT_MAX: u32 = 5;
+
+const WRITE_FAILED: &str = "Fatal write error on socket transport";
+
+impl TcpTransport {
+    /// `write()`.
+    #[inline]
+    pub(super) fn write_bytes(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let segment = segment(data)?;
+        Self::check_writable(slf, "write")?;
+        if segment.is_empty() { Ok(()) } else { Self::write_segment(slf, segment) }
+    }
+
+    /// `writelines()`: like one write of everything.
+    pub(super) fn write_lines(slf: &Bound<'_, Self>, lines: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::check_writable(slf, "writelines")?;
+        let mut segments = Vec::new();
+        for line in lines.try_iter()? {
+            let line = line?;
+            let segment = match line.cast_exact::<PyBytes>() {
+                Ok(bytes) => PyBackedBytes::from(bytes.clone()),
+                Err(_) => copied(PyMemoryView::from(&line)?.as_any())?,
+            };
+            if !segment.is_empty() {
+                segments.push(segment);
+            }
+        }
+        for segment in segments {
+            Self::write_segment(slf, segment)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_writable(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
+        let (ended, busy) =
+            slf.get().state.with(slf.py(), |state| (state.write_ended, state.sendfile_in_progress()));
+        if ended {
+            return Err(PyRuntimeError::new_err(format!("Cannot call {method}() after write_eof()")));
+        }
+        if busy {
+            return Err(PyRuntimeError::new_err(format!("unable to {method}; sendfile is in progress")));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_segment(slf: &Bound<'_, Self>, segment: PyBackedBytes) -> PyResult<()> {
+        let py = slf.py();
+        match slf.get().state.with(py, |state| state.write(segment)) {
+            Written::Collected => Ok(()),
+            Written::FlushLater => Self::flush_later(slf),
+            Written::FlushNow => Self::flush(slf),
+            Written::Queued => Self::pause_protocol_above_high(slf),
+            Written::Dropped(before, segment) => {
+                drop(segment);
+                if before >= LOST_WRITES_SILENT_MAX {
+                    names::logger(py)?.call_method1(intern!(py, "warning"), ("socket.send() raised exception.",))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the loop flush at the end of this turn; flushes at once where this is in no turn of its.
+    #[inline]
+    fn flush_later(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let thread = slots::thread_ident(py);
+        let event_loop = slf.get().state.with(py, |state| state.event_loop.cloned(py));
+        let will_flush = event_loop.is_some_and(|event_loop| {
+            event_loop.get().with_state(py, |state| {
+                let in_turn = state.thread == Some(thread);
+                if in_turn {
+                    state.to_flush.push(slf.clone().unbind());
+                }
+                in_turn
+            })
+        });
+        if will_flush { Ok(()) } else { Self::flush(slf) }
+    }
+
+    /// Sends what was collected. Called by the loop at the end of a turn.
+    #[inline]
+    pub fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (sent, retired) = slf.get().state.with(py, |state| {
+            state.flush_pending = false;
+            state.send_collected()
+        });
+        drop(retired);
+        match sent {
+            Sent::Nothing | Sent::Everything => Ok(()),
+            Sent::Blocked => {
+                Self::sync_interest(slf)?;
+                Self::pause_protocol_above_high(slf)
+            }
+            Sent::Failed(error) => Self::fail(slf, os_error(py, &error), WRITE_FAILED),
+        }
+    }
+
+    /// The kernel takes bytes again.
+    #[cold]
+    pub(super) fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (sent, retired) = slf.get().state.with(py, |state| state.send_blocked());
+        drop(retired);
+        match sent {
+            Sent::Nothing => Ok(()),
+            Sent::Blocked => Self::resume_protocol_below_low(slf),
+            Sent::Everything => Self::drained(slf),
+            Sent::Failed(error) => Self::write_failed(slf, &error),
+        }
+    }
+
+    fn write_failed(slf: &Bound<'_, Self>, error: &io::Error) -> PyResult<()> {
+        let py = slf.py();
+        let error = os_error(py, error);
+        let waiter = Self::take_empty_waiter(slf);
+        Self::fail(slf, error.clone_ref(py), WRITE_FAILED)?;
+        match waiter {
+            Some(waiter) => fail_waiter(waiter.bind(py), error),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing is left that the kernel had refused: what was put off until now happens.
+    fn drained(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        Self::resume_protocol_below_low(slf)?;
+        // resume_writing() may have written more.
+        Self::flush(slf)?;
+        let (blocked, lost, ends) = slf.get().state.with(py, |state| {
+            let lost = state.closing && state.conn_lost == 0 && !state.blocked;
+            if lost {
+                state.conn_lost = 1;
+            }
+            (state.blocked, lost, state.write_ended && !state.closing)
+        });
+        Self::sync_interest(slf)?;
+        if blocked {
+            return Ok(());
+        }
+        if let Some(waiter) = slf.get().state.with(py, |state| state.rare.as_ref()?.empty_waiter.cloned(py)) {
+            wake(waiter.bind(py))?;
+        }
+        if lost {
+            return Self::end_after_drain(slf);
+        }
+        if ends {
+            let fd = slf.get().state.with(py, |state| state.fd);
+            // The peer may have gone meanwhile; reading finds that out.
+            let _ = socket::shutdown_write(fd);
+        }
+        Ok(())
+    }
+
+    /// `connection_lost` right here, as asyncio has it when a closing transport has sent its last byte.
+    fn end_after_drain(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let event_loop = slf.get().state.with(py, |state| state.event_loop.cloned(py));
+        let none = py.None().into_bound(py);
+        match (Self::connection_lost(slf, &none), event_loop) {
+            (Err(error), Some(event_loop)) if !leaves_the_loop(py, &error) => {
+                let message = "Exception in callback TcpTransport._call_connection_lost(None)";
+                report(event_loop.bind(py), message, error, &[("transport", slf.as_any())])
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// `write_eof()`: the sending half is shut down, after everything written.
+    pub(super) fn end_writing(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        Self::flush(slf)?;
+        let shut_down = slf.get().state.with(py, |state| {
+            if state.closing || std::mem::replace(&mut state.write_ended, true) || state.blocked {
+                return None;
+            }
+            Some(state.fd)
+        });
+        match shut_down {
+            Some(fd) => socket::shutdown_write(fd).map_err(|error| os_error(py, &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// A future that is done when everything is sent; until it is reset nobody else may write. For `sendfile`.
+    pub(super) fn make_empty_waiter<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        Self::flush(slf)?;
+        let (busy, event_loop) =
+            slf.get().state.with(py, |state| (state.sendfile_in_progress(), state.event_loop.cloned(py)));
+        let Some(event_loop) = event_loop else { return Err(PyRuntimeError::new_err("Transport is closed")) };
+        if busy {
+            return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+        }
+        let waiter = event_loop.bind(py).call_method0(intern!(py, "create_future"))?;
+        let kept = waiter.clone().unbind();
+        let (before, blocked) = slf.get().state.with(py, |state| {
+            let blocked = state.blocked;
+            (state.rare_mut().empty_waiter.replace(Some(kept)), blocked)
+        });
+        drop(before);
+        if !blocked {
+            wake(&waiter)?;
+        }
+        Ok(waiter)
+    }
+
+    /// Lets others write again.
+    pub(super) fn take_empty_waiter(slf: &Bound<'_, Self>) -> Option<Py<PyAny>> {
+        slf.get().state.with(slf.py(), |state| state.rare.as_deref_mut()?.empty_waiter.take())
+    }
+}
+
+/// The bytes of a write: `bytes` by reference, what can change as a copy.
+#[inline]
+fn segment(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        return Ok(PyBackedBytes::from(bytes.clone()));
+    }
+    if let Ok(array) = data.cast::<PyByteArray>() {
+        return Ok(PyBackedBytes::from(array.clone()));
+    }
+    if data.cast::<PyMemoryView>().is_ok() {
+        return copied(data);
+    }
+    let class = data.get_type().name()?;
+    #[cfg(Py_3_14)]
+    let wanted = "bytes, bytearray, or memoryview object";
+    #[cfg(not(Py_3_14))]
+    let wanted = "bytes-like object";
+    Err(PyTypeError::new_err(format!("data argument must be a {wanted}, not '{class}'")))
+}
+
+fn copied(view: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+    let bytes = view.call_method0(intern!(view.py(), "tobytes"))?.cast_into::<PyBytes>()?;
+    Ok(PyBackedBytes::from(bytes))
+}
