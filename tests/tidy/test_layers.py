@@ -96,26 +96,39 @@ def explained(lines, number):
 
 
 def package():
-    return {path.stem: path for path in tree.files("python *.py")}
+    """The modules of the package by their names below 'tideloop': 'cli', '_demo.plot'; '' is the package itself."""
+    found = {}
+    for path in tree.files("python *.py"):
+        parts = path.relative_to(tree.ROOT / "python" / "tideloop").with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def is_program(module):
+    return module.partition(".")[0] in PROGRAMS
 
 
 def imports(path, top_level_only):
-    """Names of the modules that a file imports, with the package's own as 'tideloop.x'."""
+    """Full names of the modules that a file imports."""
     module = ast.parse(path.read_text())
     for node in ast.walk(module):
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             node.body = []  # never run
-    nodes = module.body if top_level_only else ast.walk(module)
-    for node in nodes:
+    folder = path.relative_to(tree.ROOT / "python").parent.parts
+    for node in module.body if top_level_only else ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level == 0:
-                yield node.module
-            elif node.module:
-                yield f"tideloop.{node.module}"
-            else:
-                yield from (f"tideloop.{alias.name}" for alias in node.names)
+            package = ".".join(folder[: len(folder) - node.level + 1]) if node.level else ""
+            name = ".".join(filter(None, (package, node.module)))
+            # `from . import x` may mean a module x; a name that is none does no harm in what asks.
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def own(name):
+    """The module's name below 'tideloop', None for others."""
+    return name.removeprefix("tideloop.") if name.startswith("tideloop.") else None
 
 
 def test_the_loop_needs_nothing_but_the_standard_library():
@@ -124,7 +137,7 @@ def test_the_loop_needs_nothing_but_the_standard_library():
         for module, path in package().items()
         for name in imports(path, top_level_only=False)
         if name.partition(".")[0] not in sys.stdlib_module_names | {"tideloop"}
-        and not (module in PROGRAMS and name.partition(".")[0] in EXTRAS)
+        and not (is_program(module) and name.partition(".")[0] in EXTRAS)
     ]
     assert foreign == []
 
@@ -133,18 +146,18 @@ def test_nothing_uses_the_programs_but_the_programs():
     found = [
         f"{tree.name(path)}: {name}"
         for module, path in package().items()
-        if module not in PROGRAMS
+        if not is_program(module)
         for name in imports(path, top_level_only=False)
-        if name.startswith("tideloop.") and name.split(".")[1] in PROGRAMS
+        if is_program(own(name) or "")
     ]
     assert found == []
 
 
 def test_the_modules_of_the_package_import_each_other_without_a_circle():
     graph = {
-        module: {name.split(".")[1] for name in imports(path, top_level_only=True) if name.startswith("tideloop.")}
+        module: {own(name) for name in imports(path, top_level_only=True)} - {None, module}
         for module, path in package().items()
-        if module != "__init__"
+        if module
     }
     while graph:
         leaves = {module for module, needs in graph.items() if not needs & set(graph)}
