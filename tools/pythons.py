@@ -65,6 +65,14 @@ def find() -> tuple[list[Python], list[str]]:
     return [found[v] for v in VERSIONS if v in found], missing
 
 
+def can_be_had(sentence: str) -> bool:
+    """Whether the missing Python of find()'s sentence could be there, on a machine such as this: as root, with apt.
+
+    Debian 12 has 3.11 and its tests as packages, and python314.sh makes a 3.14; 3.12 and 3.13 come only with pyenv.
+    """
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None and ("3.11" in sentence or "3.14" in sentence)
+
+
 def candidates() -> list[str]:
     """Executables that may be what we look for, the most wanted first."""
     named = [p for p in os.environ.get("TIDELOOP_PYTHONS", "").split(os.pathsep) if p]

@@ -45,11 +45,23 @@ def step(name: str, command: list[str], env: dict[str, str] | None = None) -> bo
     seconds = time.monotonic() - began
     passed, failed = count(text, status)
     print(f"--- {name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s", flush=True)
+    note({"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1)})
+    return status == 0
+
+
+def missing(sentence: str, is_failure: bool) -> bool:
+    """Say loudly that something could not be tested; False when that is a failure."""
+    print(f"\n!!! NOT TESTED: {sentence}\n", flush=True)
+    note({"name": f"NOT TESTED {sentence.partition(':')[0]}", "passed": 0, "failed": int(is_failure), "seconds": 0.0})
+    return not is_failure
+
+
+def note(result: dict[str, str | int | float]) -> None:
+    """Keep a result for the sum at the end."""
     if os.environ.get("CI") or os.environ.get("STEP_RESULTS"):
         RESULTS.mkdir(parents=True, exist_ok=True)
-        note = {"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1)}
-        (RESULTS / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}.json").write_text(json.dumps(note))
-    return status == 0
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", str(result["name"]))
+        (RESULTS / f"{name}.json").write_text(json.dumps(result))
 
 
 def run(command: list[str], env: dict[str, str]) -> tuple[int, str]:
