@@ -8,7 +8,7 @@ from tidy import tree
 
 sys.path.insert(0, str(tree.ROOT / "tools"))
 
-from step import count  # noqa: E402
+from step import count
 
 
 @pytest.mark.parametrize(
