@@ -32,10 +32,7 @@ impl<T: Send> Inbox<T> {
     /// An empty inbox whose consumer is running.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            queue: SegQueue::new(),
-            parking: Parking::new(),
-        }
+        Self { queue: SegQueue::new(), parking: Parking::new() }
     }
 
     /// Hand over an item. `true`: the consumer is parked and nobody else has promised to wake it, so the caller must.

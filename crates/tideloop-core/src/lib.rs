@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod histogram;
 pub mod inbox;
 pub mod parking;
 pub mod ready;

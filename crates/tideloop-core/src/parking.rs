@@ -20,6 +20,10 @@
 //! consumer's comes first, the producer sees the flag and wakes. Acquire and release would not do: both sides could read
 //! the old value (store buffering). Both may also see each other; that costs one needless wake-up, and is harmless.
 //!
+//! Every write of the flag is a swap, although stores would do: on x86 they cost the same beside the fence, and loom
+//! can put only swaps in one order with each other. (With stores it reports executions that no machine has, in which a
+//! swap that returned `false` comes after a later store of `true`.)
+//!
 //! The queue is not in this file: it only must make an item visible to `is_empty` by an atomic write that precedes the
 //! producer's call of [`Parking::announce`]. `tests/loom_inbox.rs` checks this file with the weakest such queue.
 
@@ -41,9 +45,7 @@ impl Parking {
     /// A consumer that is running.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            parked: AtomicBool::new(false),
-        }
+        Self { parked: AtomicBool::new(false) }
     }
 
     /// Producer, after the item is in the queue: must I wake the consumer? `true` is a promise to do so.
@@ -57,7 +59,7 @@ impl Parking {
     /// Consumer, before it sleeps: may I? `false` when the queue is not empty; then the flag is down again.
     #[must_use = "when this is false the consumer must not sleep"]
     pub fn prepare_to_park(&self, queue_is_empty: impl FnOnce() -> bool) -> bool {
-        self.parked.store(true, Ordering::Relaxed);
+        self.parked.swap(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let may_park = queue_is_empty();
         if !may_park {
@@ -66,8 +68,10 @@ impl Parking {
         may_park
     }
 
-    /// Consumer, when it is awake again, for whatever reason.
+    /// Consumer, when it is awake again, for whatever reason. Costs a load unless the flag is up.
     pub fn unpark(&self) {
-        self.parked.store(false, Ordering::Release);
+        if self.parked.load(Ordering::Relaxed) {
+            self.parked.swap(false, Ordering::Release);
+        }
     }
 }

@@ -30,10 +30,7 @@ impl<T> ReadyQueue<T> {
     /// An empty queue without memory.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            emptied_while_large: 0,
-        }
+        Self { entries: VecDeque::new(), emptied_while_large: 0 }
     }
 
     /// Append an entry.
@@ -45,11 +42,11 @@ impl<T> ReadyQueue<T> {
     /// Take the oldest entry.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        let item = self.entries.pop_front();
+        let item = self.entries.pop_front()?;
         if self.entries.is_empty() && self.entries.capacity() > CAPACITY_KEPT_MIN {
             self.emptied_while_large();
         }
-        item
+        Some(item)
     }
 
     /// The number of entries.

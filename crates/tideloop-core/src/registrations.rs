@@ -72,12 +72,7 @@ impl<T> Registrations<T> {
     /// An empty slab without memory.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            first_vacant: NO_SLOT,
-            len: 0,
-            next_generation: GENERATION_FIRST,
-        }
+        Self { slots: Vec::new(), first_vacant: NO_SLOT, len: 0, next_generation: GENERATION_FIRST }
     }
 
     /// Keep an item; the token finds it until it is removed.
@@ -104,9 +99,7 @@ impl<T> Registrations<T> {
     #[must_use]
     pub fn get(&self, token: Token) -> Option<&T> {
         match self.slots.get(token.index()) {
-            Some(Slot::Taken { generation, item }) if *generation == token.generation() => {
-                Some(item)
-            }
+            Some(Slot::Taken { generation, item }) if *generation == token.generation() => Some(item),
             _ => None,
         }
     }
@@ -116,9 +109,7 @@ impl<T> Registrations<T> {
     #[must_use]
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         match self.slots.get_mut(token.index()) {
-            Some(Slot::Taken { generation, item }) if *generation == token.generation() => {
-                Some(item)
-            }
+            Some(Slot::Taken { generation, item }) if *generation == token.generation() => Some(item),
             _ => None,
         }
     }
@@ -126,9 +117,7 @@ impl<T> Registrations<T> {
     /// Take the item out; the token is void from here on.
     pub fn remove(&mut self, token: Token) -> Option<T> {
         self.get(token)?;
-        let vacant = Slot::Vacant {
-            next: self.first_vacant,
-        };
+        let vacant = Slot::Vacant { next: self.first_vacant };
         let removed = std::mem::replace(self.slots.get_mut(token.index())?, vacant);
         self.first_vacant = (token.0 & 0xffff_ffff) as u32;
         self.len -= 1;
@@ -186,11 +175,7 @@ impl<T> Registrations<T> {
 
     fn take_generation(&mut self) -> u32 {
         let generation = self.next_generation;
-        self.next_generation = if generation == GENERATION_LAST {
-            GENERATION_FIRST
-        } else {
-            generation + 1
-        };
+        self.next_generation = if generation == GENERATION_LAST { GENERATION_FIRST } else { generation + 1 };
         generation
     }
 

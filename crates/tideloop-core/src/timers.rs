@@ -68,13 +68,7 @@ impl<T> TimerHeap<T> {
     /// No timers and no memory.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            heap: Vec::new(),
-            positions: Vec::new(),
-            first_vacant: NO_SLOT,
-            next_sequence: 0,
-            shrink_slots_at: 0,
-        }
+        Self { heap: Vec::new(), positions: Vec::new(), first_vacant: NO_SLOT, next_sequence: 0, shrink_slots_at: 0 }
     }
 
     /// Set a timer. A deadline later than all others costs one comparison.
@@ -83,16 +77,8 @@ impl<T> TimerHeap<T> {
         self.next_sequence += 1;
         let slot = self.take_slot();
         let position = self.heap.len();
-        let entry = Entry {
-            deadline_ns,
-            sequence,
-            slot,
-            item,
-        };
-        let key = TimerKey {
-            index: slot,
-            generation: entry.generation(),
-        };
+        let entry = Entry { deadline_ns, sequence, slot, item };
+        let key = TimerKey { index: slot, generation: entry.generation() };
         self.heap.push(entry);
         self.sift_up(position);
         key
@@ -253,12 +239,7 @@ impl<T> TimerHeap<T> {
     /// cost O(1) for each timer removed.
     #[cold]
     fn shrink_slots(&mut self) {
-        let in_use = self
-            .heap
-            .iter()
-            .map(|entry| entry.slot as usize + 1)
-            .max()
-            .unwrap_or(0);
+        let in_use = self.heap.iter().map(|entry| entry.slot as usize + 1).max().unwrap_or(0);
         self.positions.truncate(in_use);
         self.positions.fill(NO_SLOT);
         for position in 0..self.heap.len() {
@@ -271,8 +252,7 @@ impl<T> TimerHeap<T> {
                 self.first_vacant = u32::try_from(slot).unwrap_or(NO_SLOT);
             }
         }
-        self.positions
-            .shrink_to((in_use * 2).max(CAPACITY_KEPT_MIN));
+        self.positions.shrink_to((in_use * 2).max(CAPACITY_KEPT_MIN));
         self.shrink_slots_at = (in_use / SPARSE).min(self.heap.len() / 2);
     }
 }

@@ -27,11 +27,7 @@ pub struct WaterMarksError {
 
 impl fmt::Display for WaterMarksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "high ({}) must be >= low ({}) must be >= 0",
-            self.high, self.low
-        )
+        write!(f, "high ({}) must be >= low ({}) must be >= 0", self.high, self.low)
     }
 }
 
@@ -39,10 +35,7 @@ impl std::error::Error for WaterMarksError {}
 
 impl Default for WaterMarks {
     fn default() -> Self {
-        Self {
-            high: HIGH_DEFAULT,
-            low: HIGH_DEFAULT / HIGH_TO_LOW,
-        }
+        Self { high: HIGH_DEFAULT, low: HIGH_DEFAULT / HIGH_TO_LOW }
     }
 }
 
@@ -58,11 +51,7 @@ impl WaterMarks {
             (None, None) => HIGH_DEFAULT,
         };
         let low = low.unwrap_or(high / HIGH_TO_LOW);
-        if high >= low {
-            Ok(Self { high, low })
-        } else {
-            Err(WaterMarksError { high, low })
-        }
+        if high >= low { Ok(Self { high, low }) } else { Err(WaterMarksError { high, low }) }
     }
 
     /// Whether a buffer of this size, in bytes, pauses its writer.

@@ -33,11 +33,7 @@ impl<S: AsRef<[u8]>> WriteBuffer<S> {
     /// An empty buffer without memory.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            segments: VecDeque::new(),
-            first_sent: 0,
-            len_bytes: 0,
-        }
+        Self { segments: VecDeque::new(), first_sent: 0, len_bytes: 0 }
     }
 
     /// Append a segment.
@@ -131,12 +127,7 @@ impl<S: AsRef<[u8]>> WriteBuffer<S> {
         let mut skip = self.first_sent;
         self.segments
             .iter()
-            .map(move |segment| {
-                segment
-                    .as_ref()
-                    .get(std::mem::take(&mut skip)..)
-                    .unwrap_or_default()
-            })
+            .map(move |segment| segment.as_ref().get(std::mem::take(&mut skip)..).unwrap_or_default())
             .filter(|chunk| !chunk.is_empty())
     }
 }
