@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import metadata
 
 from tideloop._program import CannotRun, run_code, run_module, run_path
 
@@ -95,10 +94,9 @@ def _install() -> None:
 
 
 def _version() -> str:
-    try:
-        return metadata.version("tideloop")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
+    import tideloop
+
+    return getattr(tideloop, "__version__", "(its extension does not load)")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,11 @@ WARM_UP_S = 0.25
 
 
 def main() -> int:
+    """Run the demo; return 0, or 1 if something is missing without which it cannot run."""
     options = _options()
+    if not sys.platform.startswith("linux"):
+        print("the demo reads processor times from Linux's /proc, and its load uses epoll", file=sys.stderr)
+        return 1
     program = options.app or _find_application()
     if program is None or not program.is_file():
         print(
@@ -52,6 +56,7 @@ def main() -> int:
     else:
         from tideloop._demo.plot import draw
 
+        options.output.parent.mkdir(parents=True, exist_ok=True)
         draw(report, options.output)
         print(f"picture: {options.output.resolve()}", file=sys.stderr)
     return 0
@@ -64,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--route", action="append", help=f"a path to ask for; by default {' and '.join(ROUTES)}")
     parser.add_argument("--app", type=Path, help="by default examples/aiohttp_app.py")
-    parser.add_argument("--output", type=Path, default=Path("tideloop-demo.png"), help="the picture, a PNG file")
+    parser.add_argument("--output", type=Path, default=Path("build/demo.png"), help="the picture, a PNG file")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     options = parser.parse_args()
     options.route = options.route or list(ROUTES)
