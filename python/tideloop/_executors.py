@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
+from asyncio import coroutines
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
@@ -144,7 +145,10 @@ def deliver_threadsafe(
 
 def is_coroutine_callback(callback: object) -> bool:
     """Whether *callback* is a coroutine or makes one: such a thing is never called as a plain callback."""
-    return asyncio.iscoroutine(callback) or iscoroutinefunction(callback)
+    if asyncio.iscoroutine(callback) or iscoroutinefunction(callback):
+        return True
+    marker = getattr(callback, "_is_coroutine", None)  # asyncio's own mark, which mocks and Cython functions carry
+    return marker is not None and marker is coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
 def _call_unless_closed(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:

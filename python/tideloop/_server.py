@@ -62,5 +62,7 @@ class Server(asyncio.Server):
         self._active_count -= 1
         if transport is not None:
             self._clients.discard(transport)
-        if self._active_count == 0 and self._sockets is None and self._waiters is not None:
+        # A transport that was forgotten and collected is in the count for ever, but no more among the clients.
+        last = self._active_count == 0 or (transport is not None and not self._clients)
+        if last and self._sockets is None and self._waiters is not None:
             self._wakeup()
