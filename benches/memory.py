@@ -22,11 +22,12 @@ from pathlib import Path
 
 import bench
 
-CONNECTIONS = (5_000, 15_000)
-TASKS = (50_000, 150_000)
+CONNECTIONS = [5_000, 15_000]
+TASKS = [50_000, 150_000]
 BACKLOG = 4096
 CONNECT_BATCH = 1000
 BATCH_TIMEOUT_S = 30
+DESCRIPTORS_BESIDES = 50
 
 
 def pss_bytes() -> int:
@@ -84,19 +85,22 @@ class Crowd:
         self.server.close()
 
 
-def connection_bytes(name: str) -> float:
+def connection_bytes(name: str, counts: list[int]) -> float:
     """Accept idle connections on this loop and return the slope in bytes per connection."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < counts[1] + DESCRIPTORS_BESIDES:
+        sys.exit(f"{counts[1]} connections need as many descriptors: the limit here is {limit}")
     loop = bench.new_event_loop(name)
 
     async def main() -> float:
         crowd = Crowd(loop)
         await crowd.start()
         sizes = []
-        for count in CONNECTIONS:
+        for count in counts:
             await crowd.grow(count)
             sizes.append(pss_bytes())
         crowd.end()
-        return (sizes[1] - sizes[0]) / (CONNECTIONS[1] - CONNECTIONS[0])
+        return (sizes[1] - sizes[0]) / (counts[1] - counts[0])
 
     return loop.run_until_complete(main())  # the process ends here: there is no need to close 15,000 connections
 
@@ -111,7 +115,7 @@ def connect(port: int) -> None:
             held.append(connection)
 
 
-def task_bytes(name: str) -> float:
+def task_bytes(name: str, counts: list[int]) -> float:
     """Park tasks, each on a future of its own, and return the slope in bytes per task, future and coroutine."""
     loop = bench.new_event_loop(name)
 
@@ -122,7 +126,7 @@ def task_bytes(name: str) -> float:
         futures: list[asyncio.Future[None]] = []
         tasks: list[asyncio.Task[None]] = []
         sizes = []
-        for count in TASKS:
+        for count in counts:
             while len(tasks) < count:
                 futures.append(loop.create_future())
                 tasks.append(loop.create_task(parked(futures[-1])))
@@ -131,7 +135,7 @@ def task_bytes(name: str) -> float:
         for future in futures:
             future.set_result(None)
         await asyncio.wait(tasks)
-        return (sizes[1] - sizes[0]) / (TASKS[1] - TASKS[0])
+        return (sizes[1] - sizes[0]) / (counts[1] - counts[0])
 
     try:
         return loop.run_until_complete(main())
@@ -140,12 +144,14 @@ def task_bytes(name: str) -> float:
 
 
 def measure(name: str, options: argparse.Namespace) -> bench.Figures:
-    if options.part:
-        return {options.part: [globals()[options.part](name)]}
+    if options.part == "connection_bytes":
+        return {options.part: [connection_bytes(name, options.connections)]}
+    if options.part == "task_bytes":
+        return {options.part: [task_bytes(name, options.tasks)]}
     figures: bench.Figures = {"connection_bytes": [], "task_bytes": []}
     for _ in range(options.repeat):
         for part in figures:  # each in a process of its own: what one has freed would serve the next
-            command = [sys.executable, __file__, "--one", name, "--part", part]
+            command = [sys.executable, *sys.argv, "--part", part]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             figures[part] += json.loads(done.stdout)[part]
     return figures
@@ -153,14 +159,18 @@ def measure(name: str, options: argparse.Namespace) -> bench.Figures:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=3, help="times; the median is shown")
+    for what, default in (("--connections", CONNECTIONS), ("--tasks", TASKS)):
+        parser.add_argument(what, type=int, nargs=2, default=default, metavar=("LOW", "HIGH"), help="the slope's ends")
     parser.add_argument("--part", choices=("connection_bytes", "task_bytes"), help=argparse.SUPPRESS)
 
 
-if __name__ == "__main__":
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < CONNECTIONS[1] + 100:
-        sys.exit(f"{CONNECTIONS[1]} connections need as many descriptors: the limit here is {hard}")
+def raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    raise_descriptor_limit()
     if sys.argv[1:2] == ["--connect"]:
         connect(int(sys.argv[2]))
     else:

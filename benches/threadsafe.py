@@ -15,18 +15,17 @@ import time
 
 import bench
 
-WAKE_UPS = 1000
 PAUSE_S = 0.002  # long enough for the loop to be parked again
 THREADS = 4
 
 
-def wake_ups_us(name: str) -> list[float]:
+def wake_ups_us(name: str, times: int) -> list[float]:
     """Wake a parked loop from a thread, again and again."""
     loop = bench.new_event_loop(name)
     latencies: list[float] = []
 
     def wake() -> None:
-        for _ in range(WAKE_UPS):
+        for _ in range(times):
             time.sleep(PAUSE_S)
             called = time.monotonic_ns()
             loop.call_soon_threadsafe(lambda called=called: latencies.append((time.monotonic_ns() - called) / 1e3))
@@ -66,19 +65,20 @@ def flood(name: str, calls: int) -> tuple[int, float]:
 
 
 def measure(name: str, options: argparse.Namespace) -> bench.Figures:
-    latencies = sorted(wake_ups_us(name))
+    latencies = sorted(wake_ups_us(name, options.wake_ups))
     ran, seconds = flood(name, options.calls)
     return {
         "median_us": statistics.median(latencies),
         "p99_us": latencies[len(latencies) * 99 // 100],
         "worst_us": latencies[-1],
-        "lost": THREADS * options.calls - ran + WAKE_UPS - len(latencies),
+        "lost": THREADS * options.calls - ran + options.wake_ups - len(latencies),
         "call_ns": seconds / (THREADS * options.calls) * 1e9,
     }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calls", type=int, default=100_000, help="of each of the four threads")
+    parser.add_argument("--wake-ups", type=int, default=1000)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""Each benchmark runs and gives figures that can be true; small sizes, since nobody reads these results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from programs import EXAMPLES, WAIT_S
+
+BENCHES = EXAMPLES.parent / "benches"
+
+
+def figures(loop_kind: str, name: str, *arguments: str) -> dict[str, float]:
+    command = [sys.executable, str(BENCHES / name), loop_kind, "--json", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    result: dict[str, float] = json.loads(done.stdout)["loops"][loop_kind]
+    return result
+
+
+@pytest.mark.loop_kinds("asyncio", "tideloop")
+class TestBenches:
+    def test_memory(self, loop_kind: str) -> None:
+        sizes = ("--connections", "100", "1100", "--tasks", "1000", "11000", "--repeat", "1")
+        result = figures(loop_kind, "memory.py", *sizes)
+        assert 100 < result["connection_bytes"][0] < 10_000  # type: ignore[index]
+        assert 100 < result["task_bytes"][0] < 10_000  # type: ignore[index]
+
+    def test_timers(self, loop_kind: str) -> None:
+        result = figures(loop_kind, "timers.py", "--longest", "0.01")
+        assert result["early"] == 0
+        assert 0 < result["short_us"] <= result["worst_us"]
+
+    def test_gil(self, loop_kind: str) -> None:
+        result = figures(loop_kind, "gil.py", "--seconds", "0.2")
+        assert 0 < result["median_ms"] <= result["worst_ms"]
+        assert result["turns_per_s"] > 1000
+
+    def test_threadsafe(self, loop_kind: str) -> None:
+        result = figures(loop_kind, "threadsafe.py", "--calls", "1000", "--wake-ups", "20")
+        assert result["lost"] == 0
+        assert 0 < result["median_us"] <= result["worst_us"]
+
+
+def test_table_names_every_loop_measured() -> None:
+    command = [sys.executable, str(BENCHES / "gil.py"), "asyncio", "(no loop)", "--seconds", "0.1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    lines = done.stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:]] == ["asyncio", "(no loop)"]
+    assert "median, ms" in lines[1]
