@@ -101,24 +101,24 @@ impl TcpTransport {
 
     fn peer_name<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let (peer, gone) = slf.get().state.with(py, |state| (state.peer.known(), state.gone));
+        let (peer, open) = slf.get().state.with(py, |state| (state.peer.known(), state.is_open()));
         match peer {
             Some(peer) => address::to_python(py, peer),
-            None if gone => Ok(py.None().into_bound(py)),
+            None if !open => Ok(py.None().into_bound(py)),
             None => Self::asked_of_socket(slf, "getpeername"),
         }
     }
 
     fn socket_name<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let (kept, fd, gone) = slf.get().state.with(py, |state| {
+        let (kept, fd, open) = slf.get().state.with(py, |state| {
             let kept = state.rare.as_ref().and_then(|rare| rare.local.known());
-            (kept, state.fd, state.gone)
+            (kept, state.fd, state.is_open())
         });
         if let Some(local) = kept {
             return address::to_python(py, local);
         }
-        if gone {
+        if !open {
             return Ok(py.None().into_bound(py));
         }
         match socket::local_addr(fd) {

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
-use pyo3::exceptions::{PyConnectionError, PyOSError};
+use pyo3::exceptions::{PyConnectionError, PyOSError, PyResourceWarning};
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -15,8 +17,9 @@ use super::address::Address;
 use super::report::{debug_error, report};
 use super::state::{Closing, State};
 use crate::cell::Slot;
-use crate::error::{leaves_the_loop, os_error};
+use crate::error::{leaves_the_loop, os_error, unraisable};
 use crate::event_loop::{Entry, EventLoop, IoTarget};
+use crate::slots::finalizer::Finalize;
 use crate::{names, slots};
 
 /// A connected socket, and what it is to become.
@@ -212,16 +215,12 @@ impl TcpTransport {
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let closed = Self::close_descriptor(slf);
-        let (server, waiter, rest) = slf.get().state.with(py, |state| {
+        let (waiter, rest) = slf.get().state.with(py, |state| {
             let waiter = state.rare.as_deref_mut().and_then(|rare| rare.empty_waiter.take());
-            let rest = (state.event_loop.take(), state.protocol.take(), state.context.take());
-            (state.server.take(), waiter, rest)
+            (waiter, (state.event_loop.take(), state.protocol.take(), state.context.take()))
         });
         drop(rest);
-        let detached = match server {
-            Some(server) => server.bind(py).call_method1(intern!(py, "_detach"), (slf,)).map(drop),
-            None => Ok(()),
-        };
+        let detached = Self::detach_from_server(slf);
         if let Some(waiter) = waiter {
             let error = PyConnectionError::new_err("Connection is closed by peer");
             fail_waiter(waiter.bind(py), error)?;
@@ -229,11 +228,23 @@ impl TcpTransport {
         closed.and(detached)
     }
 
+    fn detach_from_server(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        match slf.get().state.with(py, |state| state.server.take()) {
+            Some(server) => server.bind(py).call_method1(intern!(py, "_detach"), (slf,)).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Closes the descriptor through whoever owns it; our own address can be asked for ever after.
     pub(super) fn close_descriptor(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let (owned, python_socket) = slf.get().state.with(py, |state| {
-            if let (Some(_), Ok(local)) = (&state.owned, socket::local_addr(state.fd)) {
+            let kept = state.rare.as_ref().is_some_and(|rare| rare.local.known().is_some());
+            if state.is_open()
+                && !kept
+                && let Ok(local) = socket::local_addr(state.fd)
+            {
                 state.rare_mut().local = Address::from(local);
             }
             let python_socket = state.rare.as_deref().and_then(|rare| rare.socket.cloned(py));
@@ -247,6 +258,44 @@ impl TcpTransport {
             None => Ok(()),
         }
     }
+}
+
+impl Finalize for TcpTransport {
+    fn deallocator() -> &'static OnceLock<ffi::destructor> {
+        static ORIGINAL: OnceLock<ffi::destructor> = OnceLock::new();
+        &ORIGINAL
+    }
+
+    fn dies_silently(&self, py: Python<'_>) -> bool {
+        !self.state.with(py, |state| state.is_open())
+    }
+
+    /// Nobody has closed it, and nobody can any more: the program is told of its mistake.
+    fn finalize(slf: &Bound<'_, Self>) {
+        let py = slf.py();
+        if slf.get().dies_silently(py) {
+            return;
+        }
+        for outcome in [warn_unclosed(slf), Self::close_descriptor(slf), Self::detach_from_server(slf)] {
+            if let Err(error) = outcome {
+                unraisable(py, error, Some(slf));
+            }
+        }
+        let contents = slf.get().state.with(py, |state| {
+            (state.conn_lost, state.closing, state.gone) = (1, true, true);
+            state.take_contents()
+        });
+        drop(contents);
+    }
+}
+
+fn warn_unclosed(slf: &Bound<'_, TcpTransport>) -> PyResult<()> {
+    let py = slf.py();
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "source"), slf)?;
+    let text = format!("unclosed transport {}", slf.repr()?);
+    names::warn(py)?.call((text, py.get_type::<PyResourceWarning>()), Some(&keywords))?;
+    Ok(())
 }
 
 /// Gives an error to a future, unless it is done.

@@ -36,6 +36,7 @@ use crate::slots;
 /// Adds the classes, after a check that their instances lie in memory as was assumed.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    slots::finalizer::install::<TcpTransport>(py);
     if !slots::verify(&slots::create(py, TcpTransport::blank())?) {
         return Err(PyImportError::new_err("the layout of tideloop's transports is not what was assumed"));
     }

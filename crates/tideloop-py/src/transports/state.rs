@@ -165,6 +165,12 @@ impl State {
         }
     }
 
+    /// Whether the descriptor is ours still.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.event_loop.is_some()
+    }
+
     /// What is rare, made where it is not there.
     pub fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_with(|| Box::new(Rare::new(WaterMarks::default())))

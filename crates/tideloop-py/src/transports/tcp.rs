@@ -247,7 +247,7 @@ impl TcpTransport {
 
     #[getter]
     fn _sock<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if slf.get().state.with(slf.py(), |state| state.event_loop.is_none()) {
+        if !slf.get().state.with(slf.py(), |state| state.is_open()) {
             return Ok(None);
         }
         Self::python_socket(slf).map(Some)
