@@ -15,8 +15,5 @@ pub fn now_ns() -> u64 {
 
 /// A duration or point in time as the kernel's structure.
 pub(crate) fn timespec_from_ns(ns: u64) -> Timespec {
-    Timespec {
-        tv_sec: (ns / NS_PER_S) as _,
-        tv_nsec: (ns % NS_PER_S) as _,
-    }
+    Timespec { tv_sec: (ns / NS_PER_S) as _, tv_nsec: (ns % NS_PER_S) as _ }
 }

@@ -7,9 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::slice;
 
-use rustix::net::{
-    self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, sockopt,
-};
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, sockopt};
 
 use crate::fd::borrow;
 
@@ -87,12 +85,7 @@ pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
 /// As [`send`].
 pub fn send_vectored(fd: RawFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let bufs = bufs.get(..SEND_SLICES_MAX).unwrap_or(bufs);
-    Ok(net::sendmsg(
-        borrow(fd)?,
-        bufs,
-        &mut SendAncillaryBuffer::default(),
-        SEND_FLAGS,
-    )?)
+    Ok(net::sendmsg(borrow(fd)?, bufs, &mut SendAncillaryBuffer::default(), SEND_FLAGS)?)
 }
 
 /// Tell the peer that nothing more will be sent.
@@ -108,9 +101,7 @@ pub fn shutdown_write(fd: RawFd) -> io::Result<()> {
 /// # Errors
 /// EBADF or ENOTSOCK.
 pub fn take_error(fd: RawFd) -> io::Result<Option<io::Error>> {
-    Ok(sockopt::socket_error(borrow(fd)?)?
-        .err()
-        .map(io::Error::from))
+    Ok(sockopt::socket_error(borrow(fd)?)?.err().map(io::Error::from))
 }
 
 /// The socket's own address; `None` if it is not an IP address.

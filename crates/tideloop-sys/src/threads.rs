@@ -12,14 +12,8 @@ const SLEEP_MIN: Duration = Duration::from_nanos(1);
 
 /// Faults of the thread that causes them. Blocked, they would kill the process without running a handler, and Python's
 /// `faulthandler` would be mute.
-const SYNCHRONOUS: [libc::c_int; 6] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGSYS,
-];
+const SYNCHRONOUS: [libc::c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
 /// From here on this thread receives no signal that is sent to the process; faults of its own still arrive.
 ///
@@ -39,13 +33,8 @@ pub fn block_all_signals() -> io::Result<()> {
         unsafe { libc::sigdelset(&raw mut signals, signal) };
     }
     // SAFETY: the new set is initialised, and a null pointer asks for no old one.
-    let errno =
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const signals, ptr::null_mut()) };
-    if errno == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(errno))
-    }
+    let errno = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const signals, ptr::null_mut()) };
+    if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
 }
 
 /// Give the processor up, for about `max`: really block, so that another thread runs even if it must be woken first.

@@ -21,10 +21,7 @@ struct Source {
 }
 
 /// The monotonic clock itself: one tick is one nanosecond.
-const CLOCK: Source = Source {
-    is_counter: false,
-    per_ns_q32: 1 << 32,
-};
+const CLOCK: Source = Source { is_counter: false, per_ns_q32: 1 << 32 };
 
 /// `at_most_in` takes off this fraction, four times what calibration can be wrong by.
 const MARGIN_FRACTION: u64 = 256;
@@ -40,11 +37,7 @@ fn source() -> Source {
 #[inline]
 #[must_use]
 pub fn now() -> u64 {
-    if source().is_counter {
-        counter::read()
-    } else {
-        clock::now_ns()
-    }
+    if source().is_counter { counter::read() } else { clock::now_ns() }
 }
 
 /// Ticks in a microsecond, rounded to the nearest, at least 1.
@@ -80,10 +73,7 @@ impl Pace {
     /// The first interval begins now.
     #[must_use]
     pub fn new(interval_us: u64) -> Self {
-        Self {
-            interval: interval_us.saturating_mul(per_us()),
-            last: now(),
-        }
+        Self { interval: interval_us.saturating_mul(per_us()), last: now() }
     }
 
     /// Whether an interval has passed since this was last true; if so, the next one begins now.
@@ -127,8 +117,7 @@ mod counter {
 
     #[inline]
     pub(super) fn read() -> u64 {
-        // SAFETY: rdtsc has no operands and touches no memory. A kernel could forbid it to a process
-        // (PR_SET_TSC); `source()` was then never a counter, as calibration would not have come back from it.
+        // SAFETY: rdtsc has no operands and touches no memory, and every x86-64 has it.
         unsafe { _rdtsc() }
     }
 
@@ -140,8 +129,7 @@ mod counter {
     }
 
     fn is_invariant() -> bool {
-        __cpuid(LEAF_EXTENDED_MAX).eax >= LEAF_POWER
-            && __cpuid(LEAF_POWER).edx & EDX_INVARIANT_TSC != 0
+        __cpuid(LEAF_EXTENDED_MAX).eax >= LEAF_POWER && __cpuid(LEAF_POWER).edx & EDX_INVARIANT_TSC != 0
     }
 
     /// What the processor says: crystal frequency × numerator / denominator. Many leave one of them out.
@@ -150,19 +138,12 @@ mod counter {
             return None;
         }
         let leaf = __cpuid(LEAF_TSC_RATE);
-        let (denominator, numerator, crystal_hz) = (
-            u128::from(leaf.eax),
-            u128::from(leaf.ebx),
-            u128::from(leaf.ecx),
-        );
+        let (denominator, numerator, crystal_hz) = (u128::from(leaf.eax), u128::from(leaf.ebx), u128::from(leaf.ecx));
         if denominator == 0 || numerator == 0 || crystal_hz == 0 {
             return None;
         }
         let per_ns_q32 = ((crystal_hz * numerator) << 32) / denominator / 1_000_000_000;
-        Some(Source {
-            is_counter: true,
-            per_ns_q32: u64::try_from(per_ns_q32).ok()?,
-        })
+        Some(Source { is_counter: true, per_ns_q32: u64::try_from(per_ns_q32).ok()? })
     }
 
     /// What the clock says. `None` if the counter did not move as one should.
@@ -176,12 +157,7 @@ mod counter {
         let per_ns_q32 = (u128::from(ticks) << 32) / u128::from(end_ns - start_ns);
         let per_ns_q32 = u64::try_from(per_ns_q32).ok()?;
         // Between 100 MHz and 16 GHz: anything else is not a time-stamp counter that can be trusted.
-        ((1 << 32) / 10..(1 << 32) * 16)
-            .contains(&per_ns_q32)
-            .then_some(Source {
-                is_counter: true,
-                per_ns_q32,
-            })
+        ((1 << 32) / 10..(1 << 32) * 16).contains(&per_ns_q32).then_some(Source { is_counter: true, per_ns_q32 })
     }
 
     /// The clock and the counter at one moment, as nearly as can be had.
@@ -209,24 +185,17 @@ mod counter {
     pub(super) fn read() -> u64 {
         let tick: u64;
         // SAFETY: reads a counter register into a register; touches no memory and no flags.
-        unsafe {
-            std::arch::asm!("mrs {}, cntvct_el0", out(reg) tick, options(nomem, nostack, preserves_flags))
-        };
+        unsafe { std::arch::asm!("mrs {}, cntvct_el0", out(reg) tick, options(nomem, nostack, preserves_flags)) };
         tick
     }
 
     pub(super) fn calibrate() -> Option<Source> {
         let hz: u64;
         // SAFETY: reads a constant register into a register; touches no memory and no flags.
-        unsafe {
-            std::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags))
-        };
+        unsafe { std::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags)) };
         let per_ns_q32 = (u128::from(hz) << 32) / 1_000_000_000;
         let per_ns_q32 = u64::try_from(per_ns_q32).ok()?;
-        (per_ns_q32 > 0).then_some(Source {
-            is_counter: true,
-            per_ns_q32,
-        })
+        (per_ns_q32 > 0).then_some(Source { is_counter: true, per_ns_q32 })
     }
 }
 

@@ -34,9 +34,7 @@ impl TimerFd {
     pub fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        Ok(Self {
-            fd: timerfd_create(TimerfdClockId::Monotonic, flags)?,
-        })
+        Ok(Self { fd: timerfd_create(TimerfdClockId::Monotonic, flags)? })
     }
 
     /// Become readable when the monotonic clock reaches `deadline_ns`; at once if it has. Replaces what was armed.
@@ -105,13 +103,8 @@ mod kqueue {
         /// What kevent reports; nothing, for an open kqueue.
         pub fn arm(&self, deadline_ns: u64) -> io::Result<()> {
             let wait = Duration::from_nanos(deadline_ns.saturating_sub(clock::now_ns()));
-            let has_remainder =
-                !wait.subsec_nanos().is_multiple_of(1_000_000) && wait.subsec_millis() != 0;
-            let wait = if has_remainder {
-                wait
-            } else {
-                wait + REMAINDER
-            };
+            let has_remainder = !wait.subsec_nanos().is_multiple_of(1_000_000) && wait.subsec_millis() != 0;
+            let wait = if has_remainder { wait } else { wait + REMAINDER };
             self.change(Some(wait), EventFlags::ADD | EventFlags::ONESHOT)
         }
 
@@ -143,11 +136,7 @@ mod kqueue {
         }
 
         fn change(&self, timer: Option<Duration>, flags: EventFlags) -> io::Result<()> {
-            let change = Event::new(
-                EventFilter::Timer { ident: 0, timer },
-                flags,
-                ptr::null_mut(),
-            );
+            let change = Event::new(EventFilter::Timer { ident: 0, timer }, flags, ptr::null_mut());
             let no_events: &mut [Event] = &mut [];
             // SAFETY: a timer refers to no descriptor.
             unsafe { kevent_timespec(&self.fd, &[change], no_events, None) }?;

@@ -31,9 +31,7 @@ impl WakeFd {
     /// What eventfd reports: no descriptor or no memory left.
     pub fn new() -> io::Result<Self> {
         use rustix::event::{EventfdFlags, eventfd};
-        Ok(Self {
-            reader: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
-        })
+        Ok(Self { reader: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)? })
     }
 
     /// Make it readable. Callable from any thread.

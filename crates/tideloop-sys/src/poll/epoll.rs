@@ -32,9 +32,7 @@ impl Poller {
     /// # Errors
     /// What epoll_create reports: no descriptor or no memory left.
     pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC)?,
-        })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
     /// Register a descriptor.
@@ -42,12 +40,7 @@ impl Poller {
     /// # Errors
     /// EEXIST if it is registered, EBADF if it is not open, EPERM if it cannot be polled (a regular file).
     pub fn add(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            borrow(fd)?,
-            EventData::new_u64(token),
-            flags(interest),
-        )?)
+        Ok(epoll::add(&self.epoll, borrow(fd)?, EventData::new_u64(token), flags(interest))?)
     }
 
     /// Change the token and interest of a registered descriptor.
@@ -55,12 +48,7 @@ impl Poller {
     /// # Errors
     /// ENOENT if it is not registered, EBADF if it is not open.
     pub fn modify(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(
-            &self.epoll,
-            borrow(fd)?,
-            EventData::new_u64(token),
-            flags(interest),
-        )?)
+        Ok(epoll::modify(&self.epoll, borrow(fd)?, EventData::new_u64(token), flags(interest))?)
     }
 
     /// Forget a descriptor.
@@ -78,11 +66,7 @@ impl Poller {
     pub fn wait(&self, events: &mut Events, timeout: Timeout) -> io::Result<()> {
         events.make_room();
         let timeout = timespec(timeout);
-        epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut events.ready),
-            timeout.as_ref(),
-        )?;
+        epoll::wait(&self.epoll, spare_capacity(&mut events.ready), timeout.as_ref())?;
         Ok(())
     }
 
@@ -96,6 +80,9 @@ impl Poller {
 pub struct Events {
     ready: Vec<epoll::Event>,
 }
+
+// SAFETY: an event's data is the token, a plain number; the pointer in its type is never followed.
+unsafe impl Send for Events {}
 
 impl Default for Events {
     fn default() -> Self {
@@ -113,9 +100,7 @@ impl Events {
     /// Room for a first wait.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            ready: Vec::with_capacity(EVENTS_INITIAL),
-        }
+        Self { ready: Vec::with_capacity(EVENTS_INITIAL) }
     }
 
     /// The events, in the kernel's order.
@@ -149,8 +134,7 @@ impl Events {
         let was_full = self.ready.len() == self.ready.capacity();
         self.ready.clear();
         if was_full && self.ready.capacity() < EVENTS_MAX {
-            self.ready
-                .reserve_exact((self.ready.capacity() * 2).min(EVENTS_MAX));
+            self.ready.reserve_exact((self.ready.capacity() * 2).min(EVENTS_MAX));
         }
     }
 }
@@ -174,8 +158,5 @@ fn timespec(timeout: Timeout) -> Option<Timespec> {
         Timeout::AtMost(wait) => wait,
     };
     let ms = wait.as_nanos().div_ceil(1_000_000).min(MS_MAX) as i64;
-    Some(Timespec {
-        tv_sec: ms / 1000,
-        tv_nsec: (ms % 1000) * 1_000_000,
-    })
+    Some(Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000) * 1_000_000 })
 }

@@ -72,19 +72,10 @@ impl Poller {
         let timeout = match timeout {
             Timeout::Forever => None,
             Timeout::Now => Some(timespec_from_ns(0)),
-            Timeout::AtMost(wait) => Some(timespec_from_ns(
-                u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
-            )),
+            Timeout::AtMost(wait) => Some(timespec_from_ns(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))),
         };
         // SAFETY: no change is made, so no descriptor is registered.
-        unsafe {
-            kevent_timespec(
-                &self.kqueue,
-                &[],
-                spare_capacity(&mut events.ready),
-                timeout.as_ref(),
-            )
-        }?;
+        unsafe { kevent_timespec(&self.kqueue, &[], spare_capacity(&mut events.ready), timeout.as_ref()) }?;
         Ok(())
     }
 
@@ -97,11 +88,7 @@ impl Poller {
 
     /// Add one filter, or remove it; removing one that is not there is no error.
     fn set(&self, filter: EventFilter, token: u64, wanted: bool) -> io::Result<()> {
-        let flags = if wanted {
-            EventFlags::ADD
-        } else {
-            EventFlags::DELETE
-        };
+        let flags = if wanted { EventFlags::ADD } else { EventFlags::DELETE };
         // The kernel hands the pointer back and never follows it.
         let change = kqueue::Event::new(filter, flags, ptr::without_provenance_mut(token as usize));
         let no_events: &mut [kqueue::Event] = &mut [];
@@ -135,9 +122,7 @@ impl Events {
     /// Room for a first wait.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            ready: Vec::with_capacity(EVENTS_INITIAL),
-        }
+        Self { ready: Vec::with_capacity(EVENTS_INITIAL) }
     }
 
     /// The events, in the kernel's order.
@@ -147,8 +132,7 @@ impl Events {
             // the writing side it means that nobody reads any more.
             let is_write = matches!(event.filter(), EventFilter::Write(_));
             let has_ended = event.flags().contains(EventFlags::EOF);
-            let hangup_or_error =
-                event.flags().contains(EventFlags::ERROR) || (is_write && has_ended);
+            let hangup_or_error = event.flags().contains(EventFlags::ERROR) || (is_write && has_ended);
             Event {
                 token: event.udata().addr() as u64,
                 readable: hangup_or_error || !is_write,
@@ -175,8 +159,7 @@ impl Events {
         let was_full = self.ready.len() == self.ready.capacity();
         self.ready.clear();
         if was_full && self.ready.capacity() < EVENTS_MAX {
-            self.ready
-                .reserve_exact((self.ready.capacity() * 2).min(EVENTS_MAX));
+            self.ready.reserve_exact((self.ready.capacity() * 2).min(EVENTS_MAX));
         }
     }
 }

@@ -53,25 +53,13 @@ pub struct Interest {
 
 impl Interest {
     /// Nothing, for now.
-    pub const NONE: Self = Self {
-        readable: false,
-        writable: false,
-    };
+    pub const NONE: Self = Self { readable: false, writable: false };
     /// Reading only.
-    pub const READ: Self = Self {
-        readable: true,
-        writable: false,
-    };
+    pub const READ: Self = Self { readable: true, writable: false };
     /// Writing only.
-    pub const WRITE: Self = Self {
-        readable: false,
-        writable: true,
-    };
+    pub const WRITE: Self = Self { readable: false, writable: true };
     /// Reading and writing.
-    pub const BOTH: Self = Self {
-        readable: true,
-        writable: true,
-    };
+    pub const BOTH: Self = Self { readable: true, writable: true };
 
     /// Whether this is [`Interest::NONE`].
     #[must_use]
