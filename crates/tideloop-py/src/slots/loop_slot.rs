@@ -1,0 +1,80 @@
+//! A reference to an event loop that knows whether the loop is native, so that nobody has to ask again.
+
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::cell::Slot;
+use crate::event_loop::EventLoop;
+
+/// A slot for an event loop.
+pub struct LoopSlot {
+    object: Slot,
+    /// The object is an [`EventLoop`] whose ready queue may be used directly.
+    native: bool,
+}
+
+/// A reference to an event loop.
+pub enum LoopRef<'py> {
+    /// One whose ready queue may be used directly.
+    Native(Bound<'py, EventLoop>),
+    /// Any other.
+    Foreign(Bound<'py, PyAny>),
+}
+
+impl LoopSlot {
+    /// A slot without a loop.
+    pub const EMPTY: Self = Self { object: Slot::EMPTY, native: false };
+
+    /// A slot that holds `event_loop`.
+    #[inline]
+    pub fn holding(event_loop: &Bound<'_, PyAny>) -> Self {
+        let native = EventLoop::of(event_loop).is_some_and(|native| native.get().schedules_natively());
+        Self { object: Slot::holding(event_loop.clone().unbind()), native }
+    }
+
+    /// Whether there is a loop.
+    #[inline]
+    pub fn is_some(&self) -> bool {
+        self.object.is_some()
+    }
+
+    /// Where the loop lies, to compare it with another slot's; 0 without a loop.
+    #[inline]
+    pub fn address(&self) -> usize {
+        self.object.as_ref().map_or(0, |object| object.as_ptr() as usize)
+    }
+
+    /// The loop.
+    #[inline]
+    pub fn get<'py>(&self, py: Python<'py>) -> Option<LoopRef<'py>> {
+        let object = self.object.cloned(py)?.into_bound(py);
+        if !self.native {
+            return Some(LoopRef::Foreign(object));
+        }
+        // SAFETY: `holding` has checked the class of this very object.
+        Some(LoopRef::Native(unsafe { object.cast_into_unchecked() }))
+    }
+
+    /// Takes the loop out; the caller drops it outside of the cell.
+    #[must_use = "drop it outside of the cell"]
+    pub fn take(&mut self) -> Option<Py<PyAny>> {
+        self.native = false;
+        self.object.take()
+    }
+
+    /// Shows the loop to the collector.
+    pub fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.object.visit(visit)
+    }
+}
+
+impl<'py> LoopRef<'py> {
+    /// The loop as an object.
+    #[inline]
+    pub fn as_any(&self) -> &Bound<'py, PyAny> {
+        match self {
+            Self::Native(event_loop) => event_loop.as_any(),
+            Self::Foreign(event_loop) => event_loop,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Memory of the native classes: reuse of freed objects, and what every deallocator does.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{Slotted, allocate_untracked};
+
+/// Freed objects that each class keeps for reuse; 256 tasks are 44 KiB.
+const OBJECTS_KEPT_MAX: usize = 256;
+
+/// Freed objects of one exact class, waiting to be used again.
+pub struct Pool(UnsafeCell<Freed>);
+
+struct Freed {
+    objects: [*mut ffi::PyObject; OBJECTS_KEPT_MAX],
+    len: usize,
+}
+
+// SAFETY: only reached by attached threads, of which there is one at a time: the module declares `gil_used`.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// A pool without objects.
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(Freed { objects: [ptr::null_mut(); OBJECTS_KEPT_MAX], len: 0 }))
+    }
+
+    #[inline]
+    fn pop(&self, _py: Python<'_>) -> Option<*mut ffi::PyObject> {
+        // SAFETY: attached, and nothing below lets another thread or this function in.
+        let freed = unsafe { &mut *self.0.get() };
+        freed.len = freed.len.checked_sub(1)?;
+        freed.objects.get(freed.len).copied()
+    }
+
+    /// Keeps the object, unless the pool is full.
+    ///
+    /// # Safety
+    /// Attached; the object is empty, untracked, of this pool's class and belongs to nobody.
+    #[inline]
+    unsafe fn push(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: as in `pop`.
+        let freed = unsafe { &mut *self.0.get() };
+        let Some(place) = freed.objects.get_mut(freed.len) else { return false };
+        *place = object;
+        freed.len += 1;
+        true
+    }
+}
+
+/// Memory for an instance of exactly `class`, untracked, with nothing behind its contents.
+///
+/// # Safety
+/// `class` is the live heap type that `pool` belongs to.
+#[inline]
+pub unsafe fn allocate(py: Python<'_>, pool: &Pool, class: *mut ffi::PyTypeObject) -> PyResult<*mut ffi::PyObject> {
+    let Some(object) = pool.pop(py) else {
+        // SAFETY: the caller vouches for the class.
+        return unsafe { allocate_untracked(py, class) };
+    };
+    // SAFETY: memory of an instance of this very class; gives it one reference and its class back.
+    Ok(unsafe { ffi::PyObject_Init(object, class) })
+}
+
+/// The contents of class `T` in `object`.
+///
+/// # Safety
+/// `object` is an instance of `T` or of a class derived from it.
+#[inline]
+pub unsafe fn contents<T: Slotted>(object: *mut ffi::PyObject) -> *mut T {
+    // SAFETY: inside the object, as checked at import.
+    unsafe { object.byte_add(T::OFFSET) }.cast()
+}
+
+/// Where the dictionary and the list of weak references of a class with both lie, in bytes from the object's start.
+pub struct Tail {
+    pub dict: usize,
+    pub weak_references: usize,
+}
+
+/// See [`Tail`]; compared with the type's own offsets at import.
+pub const fn tail<T: Slotted>() -> Tail {
+    let dict = T::OFFSET + size_of::<T>();
+    Tail { dict, weak_references: dict + size_of::<*mut ffi::PyObject>() }
+}
+
+/// The first half of a deallocator: hides the object from the collector, tells its weak references, drops its
+/// dictionary.
+///
+/// # Safety
+/// `object` is an instance of `T`, a class with dictionary and weak references, and nobody has a reference to it.
+#[inline]
+pub unsafe fn detach<T: Slotted>(object: *mut ffi::PyObject) {
+    let places = const { tail::<T>() };
+    // SAFETY: an object of a class that the collector knows.
+    unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
+    // SAFETY: inside the object.
+    let weak_references = unsafe { object.byte_add(places.weak_references) }.cast::<*mut ffi::PyObject>();
+    // SAFETY: NULL or a list.
+    if !unsafe { weak_references.read() }.is_null() {
+        // SAFETY: the object's reference count is zero, as this function wants it.
+        unsafe { ffi::PyObject_ClearWeakRefs(object) };
+    }
+    // SAFETY: inside the object.
+    let dict = unsafe { object.byte_add(places.dict) }.cast::<*mut ffi::PyObject>();
+    // SAFETY: NULL or an owned dictionary.
+    let old = unsafe { dict.replace(ptr::null_mut()) };
+    // SAFETY: as above.
+    unsafe { ffi::Py_XDECREF(old) };
+}
+
+/// The last half: gives the memory to the pool, or back to the interpreter.
+///
+/// # Safety
+/// Attached. `object` is untracked and emptied; with a pool it is exactly of that pool's class.
+#[inline]
+pub unsafe fn free(object: *mut ffi::PyObject, pool: Option<&Pool>) {
+    // SAFETY: the class is alive as long as its instance holds a reference to it.
+    let class = unsafe { ffi::Py_TYPE(object) };
+    // An object that was finalized once would not be finalized again in its next life.
+    // SAFETY: an object of a class that the collector knows.
+    let reusable = pool.filter(|_| unsafe { ffi::PyObject_GC_IsFinalized(object) } == 0);
+    // SAFETY: the caller vouches for the object.
+    let kept = reusable.is_some_and(|pool| unsafe { pool.push(object) });
+    if !kept {
+        // SAFETY: a live class.
+        let free = unsafe { (*class).tp_free };
+        if let Some(free) = free {
+            // SAFETY: memory of this class.
+            unsafe { free(object.cast()) };
+        }
+    }
+    // SAFETY: the instance's own reference to its class.
+    unsafe { ffi::Py_DECREF(class.cast()) };
+}

@@ -1,0 +1,421 @@
+//! `Future`: a result that is not there yet. Its state and every change of it; `future_methods.rs` shows it to Python.
+//!
+//! The object is lean: what most futures never have (a second callback, a traceback, a cancel message) is in a box.
+//! A native task that waits is kept as the task itself and becomes a callable only if somebody looks.
+
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::callbacks::{Callback, Callbacks};
+use super::{Task, errors};
+use crate::cell::{Cell, Slot};
+use crate::names;
+use crate::slots::loop_slot::{LoopRef, LoopSlot};
+use crate::slots::{self, Slotted, calls};
+
+/// How far a future is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Status {
+    Pending,
+    Cancelled,
+    Finished,
+}
+
+impl Status {
+    /// asyncio's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Cancelled => "CANCELLED",
+            Self::Finished => "FINISHED",
+        }
+    }
+}
+
+/// A future without its Python methods.
+pub(super) struct FutureState {
+    pub status: Status,
+    /// The outcome is an exception to raise. (Of a cancelled future it is the error that cancelled a task.)
+    pub failed: bool,
+    /// The exception was never looked at.
+    pub log_traceback: bool,
+    /// An `await` has just yielded this future.
+    pub blocking: bool,
+    pub event_loop: LoopSlot,
+    /// The first callback, or the native task that waits, which has no context.
+    pub first: Slot,
+    pub first_context: Slot,
+    pub outcome: Slot,
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What most futures never have.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Callbacks after the first.
+    pub callbacks: Vec<Callback>,
+    /// The exception's traceback at the time it was set.
+    pub traceback: Option<Py<PyAny>>,
+    pub cancel_message: Option<Py<PyAny>>,
+    pub source_traceback: Option<Py<PyAny>>,
+}
+
+/// A Future that is native: `asyncio.Future` to isinstance, and on any event loop.
+///
+/// Corresponds to `asyncio.Future`.
+#[pyclass(frozen, subclass, dict, weakref, module = "tideloop")]
+pub struct Future {
+    pub(super) state: Cell<FutureState>,
+}
+
+impl Slotted for Future {
+    const OFFSET: usize = slots::OFFSET_OF_ROOT;
+}
+
+/// What was in a future, for dropping outside of its cell.
+pub(super) type Contents = (Option<Py<PyAny>>, Callbacks, Option<Py<PyAny>>, Option<Box<Rare>>);
+
+impl FutureState {
+    pub const fn blank() -> Self {
+        Self {
+            status: Status::Pending,
+            failed: false,
+            log_traceback: false,
+            blocking: false,
+            event_loop: LoopSlot::EMPTY,
+            first: Slot::EMPTY,
+            first_context: Slot::EMPTY,
+            outcome: Slot::EMPTY,
+            rare: None,
+        }
+    }
+
+    #[inline]
+    pub fn pending_on(event_loop: &Bound<'_, PyAny>) -> Self {
+        Self { event_loop: LoopSlot::holding(event_loop), ..Self::blank() }
+    }
+
+    pub fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Empties the state; it is as if `__init__` had not run.
+    #[must_use = "drop it outside of the cell"]
+    pub fn take_contents(&mut self) -> Contents {
+        let callbacks = self.take_callbacks();
+        let contents = (self.event_loop.take(), callbacks, self.outcome.take(), self.rare.take());
+        (self.status, self.failed, self.log_traceback, self.blocking) = (Status::Pending, false, false, false);
+        contents
+    }
+
+    #[inline]
+    #[must_use = "drop or run them outside of the cell"]
+    pub fn take_callbacks(&mut self) -> Callbacks {
+        let more = match &mut self.rare {
+            Some(rare) if !rare.callbacks.is_empty() => std::mem::take(&mut rare.callbacks),
+            _ => Vec::new(),
+        };
+        Callbacks { first: self.first.take(), first_context: self.first_context.take(), more }
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.event_loop.visit(visit)?;
+        self.first.visit(visit)?;
+        self.first_context.visit(visit)?;
+        self.outcome.visit(visit)?;
+        let Some(rare) = &self.rare else { return Ok(()) };
+        for callback in &rare.callbacks {
+            callback.visit(visit)?;
+        }
+        visit.call(&rare.traceback)?;
+        visit.call(&rare.cancel_message)?;
+        visit.call(&rare.source_traceback)
+    }
+}
+
+impl Future {
+    /// A future whose `__init__` has not run.
+    pub fn blank() -> Self {
+        Self { state: Cell::new(FutureState::blank()) }
+    }
+
+    #[inline]
+    pub(super) fn pending_on(event_loop: &Bound<'_, PyAny>) -> Self {
+        Self { state: Cell::new(FutureState::pending_on(event_loop)) }
+    }
+
+    /// Starts (anew) as a pending future of `event_loop`, remembering in debug mode where it was made.
+    pub(super) fn initialize(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = event_loop.py();
+        let fresh = FutureState::pending_on(event_loop);
+        let mut old = self.state.with(py, |state| std::mem::replace(state, fresh));
+        drop(old.take_contents());
+        self.remember_origin(event_loop)
+    }
+
+    /// In debug mode, keeps the stack of the code that made it.
+    #[inline]
+    pub(super) fn remember_origin(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = event_loop.py();
+        if errors::is_debug(event_loop)? {
+            let stack = names::extract_stack(py)?.call0()?.unbind();
+            self.state.with(py, |state| state.rare().source_traceback = Some(stack));
+        }
+        Ok(())
+    }
+
+    /// Whether `__init__` has run and the collector has not taken it apart.
+    #[inline]
+    pub(super) fn is_alive(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.event_loop.is_some())
+    }
+
+    #[inline]
+    pub(super) fn status(&self, py: Python<'_>) -> Status {
+        self.state.with(py, |state| state.status)
+    }
+
+    /// `RuntimeError` where `__init__` has not run.
+    #[inline]
+    pub(super) fn check_alive(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_alive(py) {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err("Future object is not initialized."))
+    }
+
+    /// The loop, or `RuntimeError` where `__init__` has not run.
+    #[inline]
+    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<LoopRef<'py>> {
+        self.state
+            .with(py, |state| state.event_loop.get(py))
+            .ok_or_else(|| PyRuntimeError::new_err("Future object is not initialized."))
+    }
+
+    /// Sets the result and schedules the callbacks.
+    #[inline]
+    pub(super) fn finish(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let result = result.unbind();
+        let set = slf.get().state.with(py, |state| {
+            if state.status != Status::Pending || !state.event_loop.is_some() {
+                return Err(result);
+            }
+            state.status = Status::Finished;
+            let none = state.outcome.replace(Some(result));
+            Ok((none, state.event_loop.get(py), state.take_callbacks()))
+        });
+        match set {
+            Ok((none, event_loop, callbacks)) => {
+                drop(none);
+                callbacks.schedule(slf, event_loop)
+            }
+            Err(unused) => {
+                unused.drop_ref(py);
+                Err(errors::not_pending(slf))
+            }
+        }
+    }
+
+    /// Sets an exception, given as an instance or a class, and schedules the callbacks.
+    pub(super) fn fail(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        slf.get().check_alive(py)?;
+        if slf.get().status(py) != Status::Pending {
+            return Err(errors::not_pending(slf));
+        }
+        let exception = if errors::is_exception_class(exception) { &exception.call0()? } else { exception };
+        let Ok(exception) = exception.cast::<PyBaseException>() else {
+            return Err(PyTypeError::new_err("invalid exception object"));
+        };
+        let exception = if exception.is_instance_of::<PyStopIteration>() {
+            errors::stop_iteration(exception)?
+        } else {
+            exception.clone()
+        };
+        let traceback = exception.getattr(pyo3::intern!(py, "__traceback__"))?;
+        let traceback = (!traceback.is_none()).then(|| traceback.unbind());
+        let outcome = Some(exception.into_any().unbind());
+        // Making an instance may have run Python, and it may have finished this very future.
+        let set = slf.get().state.with(py, |state| {
+            if state.status != Status::Pending || !state.event_loop.is_some() {
+                return None;
+            }
+            (state.status, state.failed, state.log_traceback) = (Status::Finished, true, true);
+            let old = if traceback.is_some() { std::mem::replace(&mut state.rare().traceback, traceback) } else { None };
+            Some((old, state.outcome.replace(outcome), state.event_loop.get(py), state.take_callbacks()))
+        });
+        match set {
+            Some((old, none, event_loop, callbacks)) => {
+                drop((old, none));
+                callbacks.schedule(slf, event_loop)
+            }
+            None => Err(errors::not_pending(slf)),
+        }
+    }
+
+    /// Cancels, and schedules the callbacks; whether it was still pending.
+    pub(super) fn cancel_native(slf: &Bound<'_, Self>, message: Option<Py<PyAny>>) -> PyResult<bool> {
+        Self::cancel_by(slf, message, None)
+    }
+
+    /// The same for a task, with the error that its coroutine ended with.
+    pub(super) fn cancel_by(
+        slf: &Bound<'_, Self>,
+        message: Option<Py<PyAny>>,
+        error: Option<Py<PyAny>>,
+    ) -> PyResult<bool> {
+        let py = slf.py();
+        let set = slf.get().state.with(py, |state| {
+            state.log_traceback = false;
+            if state.status != Status::Pending {
+                return None;
+            }
+            state.status = Status::Cancelled;
+            let no_message = message.is_none() && state.rare.is_none();
+            let old = if no_message { None } else { std::mem::replace(&mut state.rare().cancel_message, message) };
+            Some((old, state.outcome.replace(error), state.event_loop.get(py), state.take_callbacks()))
+        });
+        match set {
+            Some((old, none, event_loop, callbacks)) => {
+                drop((old, none));
+                callbacks.schedule(slf, event_loop)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// The result; or what `Future.result` raises.
+    #[inline]
+    pub(super) fn result_native<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let result = self.state.with(py, |state| {
+            if state.status == Status::Finished && !state.failed { state.outcome.cloned(py) } else { None }
+        });
+        match result {
+            Some(result) => Ok(result.into_bound(py)),
+            None => Err(self.no_result(py)),
+        }
+    }
+
+    #[cold]
+    fn no_result(&self, py: Python<'_>) -> PyErr {
+        if !self.is_alive(py) {
+            return errors::invalid_state(py, "Future object is not initialized.");
+        }
+        match self.status(py) {
+            Status::Pending => errors::invalid_state(py, "Result is not set."),
+            Status::Cancelled => match self.cancelled_error(py) {
+                Ok(error) => PyErr::from_value(error),
+                Err(error) => error,
+            },
+            Status::Finished => match self.retrieve_exception(py) {
+                Some(exception) => PyErr::from_value(exception.into_any()),
+                None => errors::invalid_state(py, "Result is not set."),
+            },
+        }
+    }
+
+    /// The exception that was set, with the traceback it had then; it counts as retrieved.
+    pub(super) fn retrieve_exception<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBaseException>> {
+        let (exception, traceback) = self.state.with(py, |state| {
+            state.log_traceback = false;
+            let exception = if state.failed { state.outcome.cloned(py) } else { None };
+            let traceback = state.rare.as_ref().and_then(|rare| rare.traceback.as_ref().map(|tb| tb.clone_ref(py)));
+            (exception, traceback)
+        });
+        let exception = exception?.into_bound(py).cast_into::<PyBaseException>().ok()?;
+        calls::set_traceback(&exception, traceback.as_ref().map(|traceback| traceback.bind(py)));
+        Some(exception)
+    }
+
+    /// The `CancelledError` to raise: the one that ended a task, the first time; else a new one with the message.
+    pub(super) fn cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (saved, message) = self.state.with(py, |state| {
+            let saved = if state.status == Status::Cancelled { state.outcome.take() } else { None };
+            let message = state.rare.as_ref().and_then(|rare| rare.cancel_message.as_ref().map(|m| m.clone_ref(py)));
+            (saved, message)
+        });
+        if let Some(saved) = saved {
+            return Ok(saved.into_bound(py));
+        }
+        match message {
+            Some(message) if !message.is_none(py) => names::cancelled_error(py)?.call1((message,)),
+            _ => names::cancelled_error(py)?.call0(),
+        }
+    }
+
+    /// The first thing that `cancel` does: whatever was not retrieved is not reported; and whether it is pending.
+    pub(super) fn cancellable(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| {
+            state.log_traceback = false;
+            state.status == Status::Pending
+        })
+    }
+
+    pub(super) fn set_cancel_message(&self, py: Python<'_>, message: Option<Py<PyAny>>) {
+        let old = self.state.with(py, |state| {
+            if message.is_none() && state.rare.is_none() {
+                return None;
+            }
+            std::mem::replace(&mut state.rare().cancel_message, message)
+        });
+        drop(old);
+    }
+
+    pub(super) fn cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |state| state.rare.as_ref()?.cancel_message.as_ref().map(|message| message.clone_ref(py)))
+    }
+
+    pub(super) fn source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |state| state.rare.as_ref()?.source_traceback.as_ref().map(|stack| stack.clone_ref(py)))
+    }
+
+    /// Whether there is nothing to report when it dies.
+    #[inline]
+    pub(crate) fn dies_silently(&self) -> bool {
+        self.state.during_gc(|state| !state.log_traceback).unwrap_or(true)
+    }
+
+    /// Whether it is pending, asked while it dies.
+    #[inline]
+    pub(super) fn dies_pending(&self) -> bool {
+        self.state.during_gc(|state| state.status == Status::Pending).unwrap_or(false)
+    }
+
+    /// Drops everything it holds: the end of the object.
+    #[inline]
+    pub(crate) fn release(&mut self, py: Python<'_>) {
+        let state = self.state.get_mut();
+        let (event_loop, callbacks, outcome, rare) = state.take_contents();
+        if let Some(event_loop) = event_loop {
+            event_loop.drop_ref(py);
+        }
+        callbacks.release(py);
+        if let Some(outcome) = outcome {
+            outcome.drop_ref(py);
+        }
+        drop(rare);
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.state.during_gc(|state| state.visit(visit)).unwrap_or(Ok(()))
+    }
+
+    /// A native task waits for this future: wakes it when that is done. `None`: it is done already.
+    #[inline]
+    pub(super) fn park(state: &mut FutureState, task: Py<Task>) -> Option<Py<Task>> {
+        if state.status != Status::Pending {
+            return Some(task);
+        }
+        if state.first.is_none() {
+            let none = state.first.replace(Some(task.into_any()));
+            debug_assert!(none.is_none());
+            std::mem::forget(none);
+        } else {
+            state.rare().callbacks.push(Callback::Waiter(task));
+        }
+        None
+    }
+}

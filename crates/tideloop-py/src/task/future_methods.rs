@@ -1,0 +1,254 @@
+//! `Future` as Python sees it: asyncio's public methods, and the private attributes that libraries rely on.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::future::{FutureState, Status};
+use super::{Future, FutureIter, errors, report, task};
+use crate::slots::classes::{Exact, exact_class};
+use crate::{names, slots};
+
+#[pymethods]
+impl Future {
+    /// The raw slot `tp_new` stands in for this as soon as the type is made.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::blank()
+    }
+
+    #[pyo3(signature = (*, r#loop=None))]
+    fn __init__(slf: &Bound<'_, Self>, r#loop: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let event_loop = task::default_loop(slf.py(), r#loop)?;
+        slf.get().initialize(&event_loop)
+    }
+
+    /// asyncio's class, so that `isinstance(future, asyncio.Future)` holds; a derived class is itself.
+    #[getter(__class__)]
+    fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyType>> {
+        let py = slf.py();
+        match exact_class(slf.as_any()) {
+            Exact::Future => names::future_class(py).cloned(),
+            Exact::Task => names::task_class(py).cloned(),
+            Exact::Other => Ok(slf.get_type()),
+        }
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        names::generic_alias(class.py())?.call1((class, item))
+    }
+
+    fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().check_alive(slf.py())?;
+        names::future_repr(slf.py())?.call1((slf,))
+    }
+
+    fn __del__(slf: &Bound<'_, Self>) {
+        report::finalize_future(slf);
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, FutureIter>> {
+        FutureIter::over(slf)
+    }
+
+    fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, FutureIter>> {
+        FutureIter::over(slf)
+    }
+
+    /// Return the result, or raise the exception, or `CancelledError`; `InvalidStateError` while there is neither.
+    /// Corresponds to `asyncio.Future.result`.
+    fn result<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.result_native(py)
+    }
+
+    /// Return the exception that was set, or None; raise `CancelledError` where cancelled and `InvalidStateError`
+    /// while pending. Corresponds to `asyncio.Future.exception`.
+    fn exception<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.is_alive(py) {
+            return Err(errors::invalid_state(py, "Future object is not initialized."));
+        }
+        match self.status(py) {
+            Status::Pending => Err(errors::invalid_state(py, "Exception is not set.")),
+            Status::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
+            Status::Finished => Ok(self.stored_exception(py).map(|exception| exception.into_bound(py))),
+        }
+    }
+
+    /// Mark the future done with a result. Corresponds to `asyncio.Future.set_result`.
+    #[pyo3(signature = (result, /))]
+    fn set_result(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
+        Self::finish(slf, result)
+    }
+
+    /// Mark the future done with an exception, an instance or a class. Corresponds to
+    /// `asyncio.Future.set_exception`.
+    #[pyo3(signature = (exception, /))]
+    fn set_exception(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::fail(slf, exception)
+    }
+
+    /// Have `fn(self)` called soon after the future is done, in `context` or a copy of the current one.
+    /// Corresponds to `asyncio.Future.add_done_callback`.
+    #[pyo3(signature = (r#fn, /, *, context=None))]
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        r#fn: &Bound<'_, PyAny>,
+        context: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        match context {
+            Some(context) if !context.is_none() => Self::add_callback(slf, r#fn, context),
+            _ => Self::add_callback(slf, r#fn, &slots::copy_context(slf.py())?),
+        }
+    }
+
+    /// Remove all callbacks that equal `fn`; how many there were. Corresponds to
+    /// `asyncio.Future.remove_done_callback`.
+    #[pyo3(signature = (r#fn, /))]
+    fn remove_done_callback(slf: &Bound<'_, Self>, r#fn: &Bound<'_, PyAny>) -> PyResult<usize> {
+        slf.get().check_alive(slf.py())?;
+        Self::remove_callbacks(slf, r#fn)
+    }
+
+    /// Cancel the future and schedule its callbacks; False where it is done already. Corresponds to
+    /// `asyncio.Future.cancel`.
+    #[pyo3(signature = (msg=None))]
+    fn cancel(slf: &Bound<'_, Self>, msg: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        slf.get().check_alive(slf.py())?;
+        Self::cancel_native(slf, msg.map(|msg| msg.clone().unbind()))
+    }
+
+    /// Whether the future was cancelled. Corresponds to `asyncio.Future.cancelled`.
+    fn cancelled(&self, py: Python<'_>) -> bool {
+        self.status(py) == Status::Cancelled
+    }
+
+    /// Whether there is a result or an exception, or the future was cancelled. Corresponds to
+    /// `asyncio.Future.done`.
+    fn done(&self, py: Python<'_>) -> bool {
+        self.status(py) != Status::Pending
+    }
+
+    /// The event loop that the future belongs to. Corresponds to `asyncio.Future.get_loop`.
+    fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.event_loop(py)?.as_any().clone())
+    }
+
+    fn _make_cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.cancelled_error(py)
+    }
+
+    #[getter]
+    fn _state(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.check_alive(py)?;
+        Ok(self.status(py).name())
+    }
+
+    #[getter(_asyncio_future_blocking)]
+    fn get_asyncio_future_blocking(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.blocking)
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_asyncio_future_blocking(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = value.py();
+        self.check_alive(py)?;
+        let blocking = value.is_truthy()?;
+        self.state.with(py, |state| state.blocking = blocking);
+        Ok(())
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        Some(self.event_loop(py).ok()?.as_any().clone().unbind())
+    }
+
+    #[getter]
+    fn _callbacks<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyList>>> {
+        slf.get().check_alive(slf.py())?;
+        Self::callback_list(slf)
+    }
+
+    #[getter]
+    fn _result(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.check_alive(py)?;
+        let good = |state: &mut FutureState| state.status == Status::Finished && !state.failed;
+        Ok(self.state.with(py, |state| if good(state) { state.outcome.cloned(py) } else { None }))
+    }
+
+    #[getter]
+    fn _exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.check_alive(py)?;
+        Ok(self.state.with(py, |state| if state.failed { state.outcome.cloned(py) } else { None }))
+    }
+
+    #[getter(_log_traceback)]
+    fn get_log_traceback(&self, py: Python<'_>) -> PyResult<bool> {
+        self.check_alive(py)?;
+        Ok(self.state.with(py, |state| state.log_traceback))
+    }
+
+    #[setter(_log_traceback)]
+    fn set_log_traceback(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if value.is_truthy()? {
+            return Err(PyValueError::new_err("_log_traceback can only be set to False"));
+        }
+        self.state.with(value.py(), |state| state.log_traceback = false);
+        Ok(())
+    }
+
+    #[getter]
+    fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.source_traceback(py)
+    }
+
+    #[getter(_cancel_message)]
+    fn get_cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.cancel_message(py)
+    }
+
+    #[setter(_cancel_message)]
+    fn set_cancel_message(&self, value: &Bound<'_, PyAny>) {
+        self.set_cancel_message(value.py(), Some(value.clone().unbind()));
+    }
+
+    /// The tasks that wait for this future: None, or a set (asyncio's call graphs read it from 3.14 on).
+    #[getter]
+    fn _asyncio_awaited_by<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let mut waiting = Vec::new();
+        for (callback, _) in Self::callback_pairs(slf)? {
+            if let Some(owner) = callback.getattr_opt(intern!(py, "__self__"))?
+                && owner.is_instance(names::task_class(py)?)?
+            {
+                waiting.push(owner);
+            }
+        }
+        if waiting.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(pyo3::types::PyFrozenSet::new(py, waiting)?.into_any()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.visit(&visit)
+    }
+
+    fn __clear__(slf: &Bound<'_, Self>) {
+        let contents = slf.get().state.with(slf.py(), FutureState::take_contents);
+        drop(contents);
+    }
+}
+
+impl Future {
+    /// The exception that was set, now retrieved.
+    fn stored_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |state| {
+            state.log_traceback = false;
+            if state.failed { state.outcome.cloned(py) } else { None }
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Native futures and tasks (DESIGN §5, §10): what the event loop and the transports use of them.
+//!
+//! The life of a task: `Task::create` schedules its first step; `step` runs its coroutine until that yields; what it
+//! yielded keeps the task among its callbacks; when that is done, the loop gets a wake-up entry and makes the next
+//! step. Between the two the task's one strong reference is what it waits for, and nothing is allocated.
+
+mod callbacks;
+pub mod current;
+mod errors;
+mod future;
+mod future_iter;
+mod future_methods;
+mod registry;
+mod report;
+mod step;
+#[expect(clippy::module_inception, reason = "the file is named after the class, as the others are")]
+mod task;
+mod task_methods;
+mod wait_reason;
+mod wakeup;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+use crate::event_loop::EventLoop;
+use crate::slots;
+
+pub use future::Future;
+pub use future_iter::{Advance, FutureIter};
+pub use report::{finalize_future, finalize_task};
+pub use step::{run_step, run_wakeup};
+pub use task::Task;
+
+/// A new future of a native loop.
+#[inline]
+pub fn create_future<'py>(py: Python<'py>, event_loop: &Bound<'py, EventLoop>) -> PyResult<Bound<'py, Future>> {
+    let future = slots::classes::new_future(py, Future::pending_on(event_loop.as_any()))?;
+    future.get().remember_origin(event_loop.as_any())?;
+    Ok(future)
+}
+
+/// A new task of any loop, scheduled, or started at once if it is `eager` and the loop runs.
+#[inline]
+pub fn create_task<'py>(
+    _py: Python<'py>,
+    event_loop: &Bound<'py, PyAny>,
+    coro: &Bound<'py, PyAny>,
+    name: Option<&Bound<'py, PyAny>>,
+    context: Option<&Bound<'py, PyAny>>,
+    eager: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    Ok(Task::create(&task::Wanted { event_loop, coro, name, context, eager })?.into_any())
+}
+
+/// `future.set_result(None)`, unless it is done: how a transport tells whoever waits for it.
+pub fn wake_waiter(py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(native) = slots::classes::exact_future(future)
+        && future.cast::<Task>().is_err()
+    {
+        if native.get().status(py) == future::Status::Pending {
+            Future::finish(native, py.None().into_bound(py))?;
+        }
+        return Ok(());
+    }
+    if !future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(pyo3::intern!(py, "set_result"), (py.None(),))?;
+    }
+    Ok(())
+}
+
+/// Makes the classes ready for use, and adds what is not a class.
+pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    slots::classes::install(py);
+    let future = slots::classes::new_future(py, Future::blank())?;
+    let task = slots::classes::new_task(py, Future::blank(), Task::blank())?;
+    let known = slots::verify(&future) && slots::verify(&task) && slots::verify(task.as_super());
+    if !known || !slots::classes::layout_is_known(py) {
+        return Err(PyImportError::new_err("the layout of tideloop's futures is not what was assumed"));
+    }
+    module.add_class::<Future>()?;
+    module.add_class::<Task>()?;
+    module.add_function(wrap_pyfunction!(registry::all_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(registry::task_count, module)?)
+}
