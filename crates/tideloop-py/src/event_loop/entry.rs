@@ -1,0 +1,50 @@
+//! What waits in the ready queue: not Python handles but what they would do, so that a task switch allocates nothing.
+
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use tideloop_core::registrations::Token;
+
+use super::Handle;
+use crate::task::Task;
+
+/// One thing to do in a turn.
+pub enum Entry {
+    /// Run a handle, unless it was cancelled.
+    Handle(Py<Handle>),
+    /// Make a step of a task.
+    Step(Py<Task>),
+    /// Make a step of a task that waited for the future, which is done.
+    Wake(Py<Task>, Py<PyAny>),
+    /// Call `callback(argument)` in `context`: a future's done callback.
+    Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
+    /// A registered descriptor is ready.
+    Io(Token, Readiness),
+    /// Signals have arrived for the Python half.
+    Signals,
+}
+
+/// What a descriptor is ready for. An error or a hang-up counts as both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    pub readable: bool,
+    pub writable: bool,
+}
+
+impl Entry {
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Handle(handle) => visit.call(handle),
+            Self::Step(task) => visit.call(task),
+            Self::Wake(task, future) => {
+                visit.call(task)?;
+                visit.call(future)
+            }
+            Self::Call { callback, argument, context } => {
+                visit.call(callback)?;
+                visit.call(argument)?;
+                visit.call(context)
+            }
+            Self::Io(..) | Self::Signals => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Descriptors: who owns a registration, and `add_reader` and its kin.
+//!
+//! A descriptor has at most one registration, and a registration one owner. The kernel is given a token of index and
+//! generation, so an event that arrives late can never reach whoever reuses the descriptor's number (DESIGN §4.4).
+
+use std::io;
+use std::os::fd::RawFd;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, PyVisit};
+use tideloop_core::registrations::Token;
+pub use tideloop_sys::poll::Interest;
+
+use super::{Entry, EventLoop, Handle, Readiness};
+use crate::error::os_error;
+use crate::names;
+use crate::transports::{Listener, TcpTransport};
+
+/// Tokens that are not registrations; a registration's generation never reaches these.
+pub(super) const TOKEN_WAKE: u64 = u64::MAX;
+pub(super) const TOKEN_TIMER: u64 = u64::MAX - 1;
+pub(super) const TOKEN_SIGNALS: u64 = u64::MAX - 2;
+
+/// Whose descriptor it is.
+pub enum IoTarget {
+    Tcp(Py<TcpTransport>),
+    Listener(Py<Listener>),
+    /// `add_reader` and `add_writer`.
+    Watcher {
+        reader: Option<Py<Handle>>,
+        writer: Option<Py<Handle>>,
+    },
+}
+
+/// One registered descriptor.
+pub(crate) struct Registration {
+    fd: RawFd,
+    interest: Interest,
+    /// The poller knows the descriptor. One without any interest is taken out: a hang-up would be reported for it
+    /// in every poll.
+    polled: bool,
+    target: IoTarget,
+}
+
+/// Which half of a watcher.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+impl Registration {
+    /// The object that owns it, for reports.
+    pub(super) fn owner(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.target {
+            IoTarget::Tcp(transport) => Some(transport.clone_ref(py).into_any()),
+            IoTarget::Listener(listener) => Some(listener.clone_ref(py).into_any()),
+            IoTarget::Watcher { .. } => None,
+        }
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.target {
+            IoTarget::Tcp(transport) => visit.call(transport),
+            IoTarget::Listener(listener) => visit.call(listener),
+            IoTarget::Watcher { reader, writer } => {
+                visit.call(reader)?;
+                visit.call(writer)
+            }
+        }
+    }
+}
+
+impl EventLoop {
+    /// Registers a descriptor that has no registration yet. A stale one, whose descriptor was closed behind our
+    /// back and whose number came up again, gives way.
+    pub fn io_register(&self, py: Python<'_>, fd: RawFd, target: IoTarget, interest: Interest) -> io::Result<Token> {
+        let registration = Registration { fd, interest, polled: false, target };
+        let (token, stale) = self.with_state(py, |state| {
+            let stale = state.by_fd.remove(&fd).and_then(|token| state.registrations.remove(token));
+            let token = state.registrations.insert(registration);
+            state.by_fd.insert(fd, token);
+            (token, stale)
+        });
+        drop(stale);
+        match self.io_apply(py, token, interest) {
+            Ok(()) => Ok(token),
+            Err(error) => {
+                drop(self.io_forget(py, token));
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes what a registration waits for. A stale token changes nothing.
+    pub fn io_interest(&self, py: Python<'_>, token: Token, interest: Interest) -> io::Result<()> {
+        let before = self.with_state(py, |state| {
+            let registration = state.registrations.get_mut(token)?;
+            Some(std::mem::replace(&mut registration.interest, interest))
+        });
+        match before {
+            Some(before) if before != interest => self.io_apply(py, token, interest),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a registration; the descriptor must still be open, and is closed by its owner afterwards.
+    pub fn io_deregister(&self, py: Python<'_>, token: Token) {
+        if let Some(registration) = self.io_forget(py, token)
+            && registration.polled
+        {
+            // A descriptor that was closed behind our back is gone from the poller already; a closed loop has none.
+            let _ = self.kernel(py).map(|kernel| kernel.poller.remove(registration.fd));
+        }
+    }
+
+    #[must_use]
+    fn io_forget(&self, py: Python<'_>, token: Token) -> Option<Registration> {
+        self.with_state(py, |state| {
+            let registration = state.registrations.remove(token)?;
+            if state.by_fd.get(&registration.fd) == Some(&token) {
+                state.by_fd.remove(&registration.fd);
+            }
+            Some(registration)
+        })
+    }
+
+    /// Tells the poller. A descriptor number that was reused is added anew where the poller has lost it.
+    fn io_apply(&self, py: Python<'_>, token: Token, wanted: Interest) -> io::Result<()> {
+        let Some((fd, polled)) = self.with_state(py, |state| state.registrations.get(token).map(|r| (r.fd, r.polled)))
+        else {
+            return Ok(());
+        };
+        let Ok(kernel) = self.kernel(py) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let result = match (polled, wanted == Interest::NONE) {
+            (false, true) => Ok(()),
+            (true, true) => kernel.poller.remove(fd),
+            (true, false) => match kernel.poller.modify(fd, token.to_u64(), wanted) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => kernel.poller.add(fd, token.to_u64(), wanted),
+                other => other,
+            },
+            (false, false) => match kernel.poller.add(fd, token.to_u64(), wanted) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    kernel.poller.modify(fd, token.to_u64(), wanted)
+                }
+                other => other,
+            },
+        };
+        if result.is_ok() {
+            self.with_state(py, |state| {
+                if let Some(registration) = state.registrations.get_mut(token) {
+                    registration.polled = wanted != Interest::NONE;
+                }
+            });
+        }
+        result
+    }
+
+    /// Makes all registrations known to a new poller.
+    pub(super) fn io_register_again(&self, py: Python<'_>) -> io::Result<()> {
+        let all = self.with_state(py, |state| {
+            let tokens: Vec<Token> = state.by_fd.values().copied().collect();
+            let wanted = tokens.into_iter().filter_map(|token| {
+                let registration = state.registrations.get_mut(token)?;
+                registration.polled = false;
+                Some((token, registration.interest))
+            });
+            wanted.collect::<Vec<_>>()
+        });
+        all.into_iter().try_for_each(|(token, interest)| self.io_apply(py, token, interest))
+    }
+
+    /// `RuntimeError` where a transport owns the descriptor.
+    pub fn check_no_transport(&self, py: Python<'_>, fd: RawFd) -> PyResult<()> {
+        let owner = self.with_state(py, |state| {
+            let token = state.by_fd.get(&fd)?;
+            match &state.registrations.get(*token)?.target {
+                IoTarget::Tcp(transport) => Some(transport.clone_ref(py)),
+                _ => None,
+            }
+        });
+        let Some(transport) = owner else { return Ok(()) };
+        if transport.get().is_closing(py) {
+            return Ok(());
+        }
+        let shown = transport.bind(py).repr()?;
+        Err(PyRuntimeError::new_err(format!("File descriptor {fd} is used by transport {shown}")))
+    }
+
+    /// Turns an event of the poller into entries of the ready queue.
+    pub(super) fn io_event(&self, py: Python<'_>, token: Token, readiness: Readiness) {
+        self.with_state(py, |state| {
+            let Some(registration) = state.registrations.get(token) else { return };
+            match &registration.target {
+                IoTarget::Watcher { reader, writer } => {
+                    if let (true, Some(handle)) = (readiness.readable, reader) {
+                        state.ready.push(Entry::Handle(handle.clone_ref(py)));
+                    }
+                    if let (true, Some(handle)) = (readiness.writable, writer) {
+                        state.ready.push(Entry::Handle(handle.clone_ref(py)));
+                    }
+                }
+                _ => state.ready.push(Entry::Io(token, readiness)),
+            }
+        });
+    }
+
+    /// Hands a readiness to the registration's owner, if it still is there.
+    pub(super) fn io_dispatch(slf: &Bound<'_, Self>, token: Token, readiness: Readiness) -> PyResult<()> {
+        enum Owner {
+            Tcp(Py<TcpTransport>),
+            Listener(Py<Listener>),
+        }
+        let py = slf.py();
+        let owner = slf.get().with_state(py, |state| match &state.registrations.get(token)?.target {
+            IoTarget::Tcp(transport) => Some(Owner::Tcp(transport.clone_ref(py))),
+            IoTarget::Listener(listener) => Some(Owner::Listener(listener.clone_ref(py))),
+            IoTarget::Watcher { .. } => None,
+        });
+        match owner {
+            Some(Owner::Tcp(transport)) => TcpTransport::on_ready(transport.bind(py), slf, readiness),
+            Some(Owner::Listener(listener)) => Listener::on_ready(listener.bind(py), slf, readiness),
+            None => Ok(()),
+        }
+    }
+
+    /// `add_reader` and `add_writer`: replaces the handle of this direction, and cancels the one before.
+    pub(super) fn watch(
+        slf: &Bound<'_, Self>,
+        fd: RawFd,
+        direction: Direction,
+        callback: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<Handle>> {
+        let py = slf.py();
+        let this = slf.get();
+        let debug = this.usable_and_debug(py)?;
+        let handle = Handle::create(slf, callback, args, None, debug)?;
+        let found = this.with_state(py, |state| state.by_fd.get(&fd).copied());
+        let Some(token) = found else {
+            let (target, interest) = watcher(direction, handle.clone_ref(py));
+            this.io_register(py, fd, target, interest).map_err(|error| os_error(py, &error))?;
+            return Ok(handle);
+        };
+        let (old, interest) = this.with_state(py, |state| {
+            let Some(registration) = state.registrations.get_mut(token) else { return (None, None) };
+            let IoTarget::Watcher { reader, writer } = &mut registration.target else { return (None, None) };
+            let half = if direction == Direction::Read { reader } else { writer };
+            (half.replace(handle.clone_ref(py)), Some(registration.interest))
+        });
+        let Some(interest) = interest else {
+            return Err(PyRuntimeError::new_err(format!("File descriptor {fd} is used by a transport")));
+        };
+        let applied = this.io_interest(py, token, with(interest, direction, true));
+        if let Some(old) = old {
+            Handle::cancel(old.bind(py))?;
+        }
+        if let Err(error) = applied {
+            Self::unwatch(slf, fd, direction)?;
+            return Err(os_error(py, &error));
+        }
+        Ok(handle)
+    }
+
+    /// `remove_reader` and `remove_writer`: whether there was one.
+    pub(super) fn unwatch(slf: &Bound<'_, Self>, fd: RawFd, direction: Direction) -> PyResult<bool> {
+        let py = slf.py();
+        let this = slf.get();
+        let removed = this.with_state(py, |state| {
+            let token = *state.by_fd.get(&fd)?;
+            let registration = state.registrations.get_mut(token)?;
+            let IoTarget::Watcher { reader, writer } = &mut registration.target else { return None };
+            let handle = if direction == Direction::Read { reader.take() } else { writer.take() }?;
+            let empty = reader.is_none() && writer.is_none();
+            Some((token, handle, empty, registration.interest))
+        });
+        let Some((token, handle, empty, interest)) = removed else { return Ok(false) };
+        if empty {
+            this.io_deregister(py, token);
+        } else {
+            // The descriptor may be closed already; then the poller has forgotten it.
+            let _ = this.io_interest(py, token, with(interest, direction, false));
+        }
+        Handle::cancel(handle.bind(py))?;
+        Ok(true)
+    }
+
+    /// The descriptor's number of an int or a file object.
+    pub(super) fn descriptor(py: Python<'_>, file: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+        if let Ok(fd) = file.extract::<RawFd>()
+            && fd >= 0
+        {
+            return Ok(fd);
+        }
+        let fd: i64 = names::fileobj_to_fd(py)?.call1((file,))?.extract()?;
+        RawFd::try_from(fd).map_err(|_| PyValueError::new_err(format!("Invalid file descriptor: {fd}")))
+    }
+}
+
+fn watcher(direction: Direction, handle: Py<Handle>) -> (IoTarget, Interest) {
+    match direction {
+        Direction::Read => (IoTarget::Watcher { reader: Some(handle), writer: None }, Interest::READ),
+        Direction::Write => (IoTarget::Watcher { reader: None, writer: Some(handle) }, Interest::WRITE),
+    }
+}
+
+fn with(interest: Interest, direction: Direction, on: bool) -> Interest {
+    match direction {
+        Direction::Read => Interest { readable: on, ..interest },
+        Direction::Write => Interest { writable: on, ..interest },
+    }
+}

@@ -1,0 +1,349 @@
+//! One turn of the loop after another (DESIGN §3, §10.1-§10.3).
+//!
+//! A turn looks at the kernel if it is time to, appends what became ready (events, then due timers, then the inbox)
+//! to the ready queue, runs exactly what was there when it began to run, and flushes what was written meanwhile.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use tideloop_core::registrations::Token;
+use tideloop_sys::poll::{Events, Timeout};
+use tideloop_sys::{clock, ticks};
+
+use super::io::{TOKEN_SIGNALS, TOKEN_TIMER, TOKEN_WAKE};
+use super::{Entry, EventLoop, Handle, Readiness};
+use crate::error::{leaves_the_loop, os_error};
+use crate::transports::TcpTransport;
+use crate::{names, slots, task};
+
+/// While work is ready the kernel is asked at most this often: a system call in every turn costs 200-300 ns.
+const POLL_INTERVAL_US: u64 = 50;
+/// … but at least every so many turns, so that a program of long turns still sees its descriptors.
+const POLL_TURNS_MAX: u32 = 64;
+/// While work stays ready, other threads get the interpreter lock this often.
+const HANDOVER_INTERVAL_US: u64 = 1_000;
+/// How long the loop really blocks for that: another thread needs the time to wake up and take the lock.
+const HANDOVER_BLOCK: Duration = Duration::from_micros(100);
+
+/// What a running loop remembers from turn to turn.
+struct Turn<'a, 'py> {
+    event_loop: &'a Bound<'py, EventLoop>,
+    events: Events,
+    polled_at: u64,
+    turns_since_poll: u32,
+    handed_over_at: u64,
+    /// A moment as clock and counter have it, to tell without a system call that no timer can be due.
+    seen_ns: u64,
+    seen_ticks: u64,
+    /// What the timer descriptor is armed for. Unknown at first: another run may have left it armed.
+    armed_ns: Option<u64>,
+    disarmed: bool,
+}
+
+/// Runs turns until `stop`, or until `KeyboardInterrupt` or `SystemExit` leaves one.
+pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
+    let py = event_loop.py();
+    let now = ticks::now();
+    let mut turn = Turn {
+        event_loop,
+        events: Events::new(),
+        polled_at: now,
+        turns_since_poll: POLL_TURNS_MAX,
+        handed_over_at: now,
+        seen_ns: clock::now_ns(),
+        seen_ticks: now,
+        armed_ns: None,
+        disarmed: false,
+    };
+    let outcome = loop {
+        if let Err(error) = turn.once() {
+            break Err(error);
+        }
+        if event_loop.get().with_state(py, |state| state.stopping) {
+            break Ok(());
+        }
+    };
+    task::current::settle(py, event_loop);
+    outcome
+}
+
+impl Turn<'_, '_> {
+    fn once(&mut self) -> PyResult<()> {
+        let py = self.event_loop.py();
+        self.event_loop.get().check_usable(py)?;
+        self.look_around()?;
+        slots::check_signals(py)?;
+        let outcome = self.run_ready();
+        self.flush()?;
+        outcome
+    }
+
+    /// Brings into the ready queue what has become ready: waits for it where there is nothing else to do.
+    fn look_around(&mut self) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let event_loop = self.event_loop;
+        let this = event_loop.get();
+        let (idle, stopping, earliest) = this.with_state(py, |state| {
+            let idle = state.ready.is_empty() && state.to_flush.is_empty();
+            (idle, state.stopping, state.timers.earliest())
+        });
+        let now = ticks::now();
+        if idle && !stopping && this.inbox.is_empty() {
+            self.park(earliest)?;
+        } else {
+            self.turns_since_poll += 1;
+            let due = now.wrapping_sub(self.polled_at) >= POLL_INTERVAL_US * ticks::per_us();
+            if due || stopping || self.turns_since_poll >= POLL_TURNS_MAX {
+                self.poll(Timeout::Now)?;
+            }
+            self.hand_over(now);
+        }
+        self.expire_timers();
+        // Asking whether it is empty is cheaper than trying to pop.
+        while !this.inbox.is_empty() {
+            let Some(handle) = this.inbox.try_pop() else { break };
+            this.push(py, Entry::Handle(handle));
+        }
+        Ok(())
+    }
+
+    /// Gives other threads the interpreter lock. A brief release would starve them: the waiter wakes, finds the
+    /// lock taken and starts its 5 ms anew, so the loop blocks for as long as waking up takes.
+    fn hand_over(&mut self, now: u64) {
+        if now.wrapping_sub(self.handed_over_at) < HANDOVER_INTERVAL_US * ticks::per_us() {
+            return;
+        }
+        let py = self.event_loop.py();
+        if slots::other_threads_exist(py) {
+            task::current::settle(py, self.event_loop);
+            py.detach(|| tideloop_sys::threads::yield_for(HANDOVER_BLOCK));
+        }
+        self.handed_over_at = ticks::now();
+    }
+
+    /// Waits until a descriptor, a timer or another thread has something.
+    fn park(&mut self, earliest: Option<u64>) -> PyResult<()> {
+        let py = self.event_loop.py();
+        task::current::settle(py, self.event_loop);
+        let timeout = self.time_to_wait(earliest)?;
+        if timeout == Timeout::Now {
+            return self.poll(timeout);
+        }
+        let event_loop = self.event_loop;
+        let inbox = &event_loop.get().inbox;
+        if !inbox.prepare_to_park() {
+            return self.poll(Timeout::Now);
+        }
+        let outcome = self.poll(timeout);
+        inbox.unpark();
+        self.handed_over_at = ticks::now();
+        // What the wake-up makes ready runs now; the turn after it asks the kernel again.
+        self.turns_since_poll = POLL_TURNS_MAX;
+        outcome
+    }
+
+    /// How long to wait, with the timer descriptor armed for the earliest deadline: a poll's own time-out is late
+    /// by a thousandth of the wait, a timer descriptor by 0.05 ms whatever it is.
+    fn time_to_wait(&mut self, earliest: Option<u64>) -> PyResult<Timeout> {
+        let py = self.event_loop.py();
+        let kernel = self.event_loop.get().kernel(py)?;
+        let Some(deadline) = earliest else {
+            if !self.disarmed {
+                kernel.timer.disarm().map_err(|error| os_error(py, &error))?;
+                (self.disarmed, self.armed_ns) = (true, None);
+            }
+            return Ok(Timeout::Forever);
+        };
+        if deadline <= clock::now_ns() {
+            return Ok(Timeout::Now);
+        }
+        if self.armed_ns != Some(deadline) {
+            kernel.timer.arm(deadline).map_err(|error| os_error(py, &error))?;
+            (self.disarmed, self.armed_ns) = (false, Some(deadline));
+        }
+        Ok(Timeout::Forever)
+    }
+
+    /// Asks the kernel, and turns its events into entries. Detached from the interpreter where it may block.
+    fn poll(&mut self, timeout: Timeout) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let event_loop = self.event_loop;
+        let this = event_loop.get();
+        let kernel = this.kernel(py)?;
+        let events = &mut self.events;
+        let outcome = match timeout {
+            Timeout::Now => kernel.poller.wait(events, timeout),
+            _ => py.detach(|| kernel.poller.wait(events, timeout)),
+        };
+        self.polled_at = ticks::now();
+        self.turns_since_poll = 0;
+        match outcome {
+            Ok(()) => {}
+            // A signal: its Python handler runs in this turn.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(os_error(py, &error)),
+        }
+        for event in self.events.iter() {
+            match event.token {
+                TOKEN_WAKE => kernel.wake.drain(),
+                // Expired: what it is armed for next is settled before the next wait.
+                TOKEN_TIMER => (self.armed_ns, self.disarmed) = (None, false),
+                TOKEN_SIGNALS => this.push(py, Entry::Signals),
+                token => {
+                    let readiness = Readiness { readable: event.readable, writable: event.writable };
+                    this.io_event(py, Token::from_u64(token), readiness);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves due timers to the ready queue. The clock is read only if the counter says that one may be due.
+    fn expire_timers(&mut self) {
+        let py = self.event_loop.py();
+        let event_loop = self.event_loop;
+        let this = event_loop.get();
+        let Some(deadline) = this.with_state(py, |state| state.timers.earliest()) else { return };
+        let elapsed = ticks::now().wrapping_sub(self.seen_ticks);
+        if deadline > self.seen_ns && elapsed < ticks::at_most_in(deadline - self.seen_ns) {
+            return;
+        }
+        (self.seen_ns, self.seen_ticks) = (clock::now_ns(), ticks::now());
+        while let Some(timer) = this.with_state(py, |state| state.timers.pop_due(self.seen_ns)) {
+            timer.get().set_key(py, None);
+            this.push(py, Entry::Handle(timer.into_bound(py).into_super().unbind()));
+        }
+    }
+
+    /// Runs what is ready now; what it makes ready waits for the next turn.
+    fn run_ready(&self) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let mut left = self.event_loop.get().with_state(py, |state| state.ready.len());
+        while left > 0 {
+            // A panic is a bug of ours; it is reported like a callback's exception and the loop goes on.
+            match catch_unwind(AssertUnwindSafe(|| self.run_some(&mut left))) {
+                Ok(outcome) => return outcome,
+                Err(panic) => self.report_panic(&*panic)?,
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn run_some(&self, left: &mut usize) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let event_loop = self.event_loop;
+        let this = event_loop.get();
+        while *left > 0 {
+            *left -= 1;
+            let (entry, debug) = this.with_state(py, |state| (state.ready.pop(), state.debug));
+            // A callback may have closed the loop, or emptied the queue by hand.
+            let Some(entry) = entry else { return Ok(()) };
+            if debug {
+                self.run_timed(entry)?;
+            } else {
+                self.run_entry(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn run_entry(&self, entry: Entry) -> PyResult<()> {
+        let event_loop = self.event_loop;
+        let py = event_loop.py();
+        match entry {
+            Entry::Step(task) => return task::run_step(py, event_loop, task),
+            Entry::Wake(task, future) => return task::run_wakeup(py, event_loop, task, future),
+            _ => task::current::settle(py, event_loop),
+        }
+        match entry {
+            Entry::Handle(handle) => Handle::run(handle.bind(py)),
+            Entry::Call { callback, argument, context } => self.call(&callback, &argument, &context),
+            Entry::Io(token, readiness) => EventLoop::io_dispatch(event_loop, token, readiness),
+            Entry::Signals => EventLoop::receive_signals(event_loop),
+            Entry::Step(_) | Entry::Wake(..) => Ok(()),
+        }
+    }
+
+    /// Calls a future's callback. Only if it fails is there a handle, for the report.
+    fn call(&self, callback: &Py<PyAny>, argument: &Py<PyAny>, context: &Py<PyAny>) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let outcome = slots::in_context(context.bind(py), || callback.bind(py).call1((argument,)));
+        let error = match outcome {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) | Err(error) => error,
+        };
+        let args = PyTuple::new(py, [argument])?;
+        let handle = Handle::create(self.event_loop, callback.bind(py), &args, Some(context.bind(py)), false)?;
+        Handle::report(handle.bind(py), error)
+    }
+
+    /// Debug mode: reports an entry that took too long.
+    #[cold]
+    fn run_timed(&self, entry: Entry) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let subject = self.subject(&entry);
+        let start = clock::now_ns();
+        let outcome = self.run_entry(entry);
+        let seconds = (clock::now_ns() - start) as f64 / 1e9;
+        let limit = self.event_loop.get().with_state(py, |state| state.slow_callback_seconds);
+        if let (Some(subject), true) = (subject, seconds >= limit) {
+            let subject = subject.bind(py);
+            let shown = match subject.cast::<Handle>() {
+                Ok(handle) => names::format_handle(py)?.call1((handle,))?,
+                Err(_) => subject.repr()?.into_any(),
+            };
+            let text = intern!(py, "Executing %s took %.3f seconds");
+            names::logger(py)?.call_method1(intern!(py, "warning"), (text, shown, seconds))?;
+        }
+        outcome
+    }
+
+    /// What the report of a slow entry is about.
+    fn subject(&self, entry: &Entry) -> Option<Py<PyAny>> {
+        let py = self.event_loop.py();
+        match entry {
+            Entry::Handle(handle) => Some(handle.clone_ref(py).into_any()),
+            Entry::Step(task) | Entry::Wake(task, _) => Some(task.clone_ref(py).into_any()),
+            Entry::Call { callback, .. } => Some(callback.clone_ref(py)),
+            Entry::Io(token, _) => self.event_loop.get().io_owner(py, *token),
+            Entry::Signals => None,
+        }
+    }
+
+    /// Sends what was written in this turn.
+    fn flush(&self) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let written = self.event_loop.get().with_state(py, |state| std::mem::take(&mut state.to_flush));
+        for transport in written {
+            TcpTransport::flush(transport.bind(py))?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn report_panic(&self, panic: &(dyn std::any::Any + Send)) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+            (Some(text), _) => *text,
+            (_, Some(text)) => text.as_str(),
+            _ => "unknown panic",
+        };
+        let context = PyDict::new(py);
+        context.set_item("message", "Internal error in the event loop (please report it)")?;
+        context.set_item("exception", PyRuntimeError::new_err(text.to_owned()))?;
+        match self.event_loop.call_method1(intern!(py, "call_exception_handler"), (context,)) {
+            Err(error) if leaves_the_loop(py, &error) => Err(error),
+            Err(error) => {
+                crate::error::unraisable(py, error, Some(self.event_loop));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+}

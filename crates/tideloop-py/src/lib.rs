@@ -1,0 +1,29 @@
+//! The extension module `tideloop._native`: its whole Python surface on one screen.
+
+mod cell;
+mod error;
+mod event_loop;
+mod names;
+mod slots;
+mod task;
+mod transports;
+
+use pyo3::prelude::*;
+
+// GIL builds first: the module re-enables the lock on free-threaded interpreters until the whole suite has
+// passed there (DESIGN §4.8).
+#[pymodule(gil_used = true)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::event_loop::{EventLoop, Handle, TimerHandle};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        crate::event_loop::init(module)?;
+        crate::task::init(module)?;
+        crate::transports::init(module)
+    }
+}

@@ -1,0 +1,102 @@
+//! Python objects that the extension looks up once: functions and classes of the standard library.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+macro_rules! imported {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $module:literal, $attribute:literal;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, $type>> {
+            static OBJECT: PyOnceLock<Py<$type>> = PyOnceLock::new();
+            OBJECT.import(py, $module, $attribute)
+        }
+    )*};
+}
+
+imported! {
+    /// `os.strerror`
+    os_strerror: PyAny = "os", "strerror";
+    /// `asyncio.Handle`
+    handle_class: PyType = "asyncio.events", "Handle";
+    /// `asyncio.TimerHandle`
+    timer_handle_class: PyType = "asyncio.events", "TimerHandle";
+    /// `asyncio.Future`, the public class
+    future_class: PyType = "asyncio", "Future";
+    /// `asyncio.Task`, the public class
+    task_class: PyType = "asyncio", "Task";
+    /// `asyncio.Transport`
+    transport_class: PyType = "asyncio.transports", "Transport";
+    /// `asyncio.BaseEventLoop`, whose plain functions serve for what is not hot
+    base_event_loop: PyType = "asyncio.base_events", "BaseEventLoop";
+    /// `asyncio.base_events._format_handle`
+    format_handle: PyAny = "asyncio.base_events", "_format_handle";
+    /// `asyncio.format_helpers._format_callback_source`
+    format_callback_source: PyAny = "asyncio.format_helpers", "_format_callback_source";
+    /// `asyncio.format_helpers.extract_stack`
+    extract_stack: PyAny = "asyncio.format_helpers", "extract_stack";
+    /// `sys._getframe`
+    getframe: PyAny = "sys", "_getframe";
+    /// The logger that asyncio writes to
+    logger: PyAny = "asyncio.log", "logger";
+    /// `asyncio.CancelledError`
+    cancelled_error: PyType = "asyncio.exceptions", "CancelledError";
+    /// `asyncio.InvalidStateError`
+    invalid_state_error: PyType = "asyncio.exceptions", "InvalidStateError";
+    /// `asyncio.events.get_running_loop`
+    get_running_loop: PyAny = "asyncio.events", "get_running_loop";
+    /// `asyncio.trsock.TransportSocket`
+    transport_socket: PyAny = "asyncio.trsock", "TransportSocket";
+    /// `socket.socket`
+    socket_class: PyType = "socket", "socket";
+    /// `selectors._fileobj_to_fd`
+    fileobj_to_fd: PyAny = "selectors", "_fileobj_to_fd";
+    /// `asyncio.BufferedProtocol`
+    buffered_protocol_class: PyType = "asyncio.protocols", "BufferedProtocol";
+    /// `asyncio.constants._SendfileMode`
+    sendfile_mode: PyAny = "asyncio.constants", "_SendfileMode";
+    /// `warnings.warn`
+    warn: PyAny = "warnings", "warn";
+    /// `asyncio.coroutines.iscoroutine`
+    iscoroutine: PyAny = "asyncio.coroutines", "iscoroutine";
+    /// `types.GenericAlias`
+    generic_alias: PyAny = "types", "GenericAlias";
+    /// `asyncio.base_futures._future_repr`
+    future_repr: PyAny = "asyncio.base_futures", "_future_repr";
+    /// `asyncio.base_tasks._task_repr`
+    task_repr: PyAny = "asyncio.base_tasks", "_task_repr";
+    /// `asyncio.base_tasks._task_get_stack`
+    task_get_stack: PyAny = "asyncio.base_tasks", "_task_get_stack";
+    /// `asyncio.base_tasks._task_print_stack`
+    task_print_stack: PyAny = "asyncio.base_tasks", "_task_print_stack";
+    /// The C half's `_enter_task`
+    enter_task: PyAny = "_asyncio", "_enter_task";
+    /// The C half's `_leave_task`
+    leave_task: PyAny = "_asyncio", "_leave_task";
+}
+
+#[cfg(not(Py_3_14))]
+imported! {
+    /// The dictionary of the task that each loop runs
+    current_tasks: pyo3::types::PyDict = "_asyncio", "_current_tasks";
+}
+
+#[cfg(not(Py_3_12))]
+imported! {
+    /// The loop that a future belongs to if none is given
+    get_event_loop: PyAny = "asyncio.events", "_get_event_loop";
+}
+
+#[cfg(Py_3_12)]
+imported! {
+    /// The loop that a future belongs to if none is given
+    get_event_loop: PyAny = "asyncio.events", "get_event_loop";
+}
+
+#[cfg(Py_3_14)]
+imported! {
+    /// The C half's `_swap_current_task`
+    swap_current_task: PyAny = "_asyncio", "_swap_current_task";
+    /// `asyncio._get_running_loop`
+    get_running_loop_or_none: PyAny = "asyncio", "_get_running_loop";
+}
