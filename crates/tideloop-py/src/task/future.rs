@@ -354,7 +354,7 @@ impl Future {
         })
     }
 
-    pub(super) fn set_cancel_message(&self, py: Python<'_>, message: Option<Py<PyAny>>) {
+    pub(super) fn store_cancel_message(&self, py: Python<'_>, message: Option<Py<PyAny>>) {
         let old = self.state.with(py, |state| {
             if message.is_none() && state.rare.is_none() {
                 return None;

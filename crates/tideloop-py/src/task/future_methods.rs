@@ -212,7 +212,7 @@ impl Future {
 
     #[setter(_cancel_message)]
     fn set_cancel_message(&self, value: &Bound<'_, PyAny>) {
-        self.set_cancel_message(value.py(), Some(value.clone().unbind()));
+        self.store_cancel_message(value.py(), Some(value.clone().unbind()));
     }
 
     /// The tasks that wait for this future: None, or a set (asyncio's call graphs read it from 3.14 on).

@@ -264,7 +264,7 @@ impl Task {
             return Ok(true);
         }
         slf.get().state.with(py, |state| state.must_cancel = true);
-        future.set_cancel_message(py, message.map(|message| message.clone().unbind()));
+        future.store_cancel_message(py, message.map(|message| message.clone().unbind()));
         Ok(true)
     }
 
