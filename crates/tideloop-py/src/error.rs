@@ -19,11 +19,6 @@ pub fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
     }
 }
 
-/// The same, with words in front of the system's message.
-pub fn os_error_with(number: i32, message: String) -> PyErr {
-    PyOSError::new_err((number, message))
-}
-
 /// `SystemExit` and `KeyboardInterrupt` leave the loop; everything else goes to its exception handler.
 pub fn leaves_the_loop(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)

@@ -43,8 +43,6 @@ imported! {
     cancelled_error: PyType = "asyncio.exceptions", "CancelledError";
     /// `asyncio.InvalidStateError`
     invalid_state_error: PyType = "asyncio.exceptions", "InvalidStateError";
-    /// `asyncio.events.get_running_loop`
-    get_running_loop: PyAny = "asyncio.events", "get_running_loop";
     /// `asyncio.trsock.TransportSocket`
     transport_socket: PyAny = "asyncio.trsock", "TransportSocket";
     /// `socket.socket`
