@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::type_object::PyTypeInfo;
 
 /// A class with something to do before an object is gone. Nothing may derive from it.
 pub trait Finalize: pyo3::PyClass<Frozen = True> + Sync {

@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind};
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -87,6 +87,7 @@ impl TcpTransport {
             let length = memory.len().min(READ_BUFFER_BYTES);
             socket::recv(fd, memory.get_mut(..length).unwrap_or_default())
         });
+        let class = buffer.get_type().name()?;
         drop(buffer);
         match received {
             Ok(Ok(0)) => Self::end_of_stream(slf, event_loop, protocol),
@@ -95,7 +96,10 @@ impl TcpTransport {
                 Err(error) => Self::fail_unless_leaving(slf, error, BUFFER_UPDATED_FAILED),
             },
             Ok(Err(error)) => Self::read_failed(slf, &error),
-            Err(error) => Self::fail_unless_leaving(slf, error, READ_FAILED),
+            Err(_) => {
+                let text = format!("get_buffer() must return a read-write bytes-like object, not {class}");
+                Self::fail(slf, PyTypeError::new_err(text), READ_FAILED)
+            }
         }
     }
 

@@ -37,7 +37,8 @@ impl TcpTransport {
 
     /// `writelines()`: like one write of everything.
     pub(super) fn write_lines(slf: &Bound<'_, Self>, lines: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::check_writable(slf, "writelines")?;
+        // Below 3.12 asyncio's writelines() is a write().
+        Self::check_writable(slf, if cfg!(Py_3_12) { "writelines" } else { "write" })?;
         let mut segments = Vec::new();
         for line in lines.try_iter()? {
             let line = line?;
