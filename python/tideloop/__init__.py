@@ -12,12 +12,16 @@ try:
     from ._install import install, uninstall
     from ._loop import EventLoop, new_event_loop
     from ._native import Future, Handle, Task, TimerHandle, __version__
+    from ._registry import install as _show_native_tasks
     from ._server import Server
     from .runners import Runner, run
 except ImportError as _broken:
     _broken.add_note("`tideloop doctor` says what is wrong with this installation.")
     if _sys.argv[1:2] != ["doctor"]:  # which lives in this package, and has to be imported for that
         raise
+
+else:
+    _show_native_tasks()  # asyncio.all_tasks() sees them from here on
 
 if _typing.TYPE_CHECKING:
     from ._install import EventLoopPolicy as EventLoopPolicy
