@@ -116,8 +116,8 @@ class Lifecycle(Signals, Resolver, Executors, ExceptionHandlers):
             return
         if self.get_debug():
             logger.debug("Close %r", self)
-        self._close_wakeup()
         self._close_native()
+        self._close_wakeup()
         self._close_default_executor()
         self._close_resolver()
         self._close_signal_handlers()

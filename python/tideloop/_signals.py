@@ -145,11 +145,10 @@ class Signals(_native.EventLoop):
                 signal.set_wakeup_fd(keep)
 
     def _close_wakeup(self) -> None:
+        """Called after the poller is gone, which held the reading end."""
         pair, self._wakeup_pair = self._wakeup_pair, None
-        if pair is not None:
-            self._wakeup_sock(None)
-            for end in pair:
-                end.close()
+        for end in pair or ():
+            end.close()
 
     def _close_signal_handlers(self) -> None:
         if not sys.is_finalizing():
@@ -197,10 +196,11 @@ def _raise_uncatchable(sig: int, error: Exception) -> None:
 
 
 def _let_go_after_fork() -> None:
-    """In the child of a fork, signals must not be written into the parent's socketpair. 3.12 does this by itself."""
+    """In the child of a fork, no signal may reach the parent's socketpair or its loops, which are dead here."""
     global _awake
     loop = _awake() if _awake is not None else None
     _awake = None
+    _owners.clear()
     if loop is not None:
         loop._wakeup_installed = False
         signal.set_wakeup_fd(-1)
