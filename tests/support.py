@@ -187,7 +187,8 @@ async def connected(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if rcvbuf is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        ours = socket.socket()
+        # asyncio sets TCP_NODELAY only where the protocol is given by name.
+        ours = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if sndbuf is not None:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         ours.setblocking(False)

@@ -113,7 +113,6 @@ def test_context_that_is_already_entered_is_an_error_that_is_reported(loop, exce
     assert len(told) == 1
     assert "cannot enter context" in told[0]
     seen.clear()
-    exception_reports.clear()
 
 
 def test_reader_callback_runs_in_the_context_of_its_adding(loop):

@@ -166,7 +166,6 @@ def test_default_handler_logs_the_report(loop, caplog, exception_reports):
     gc.collect()
     assert "Future exception was never retrieved" in caplog.text
     assert "ValueError: logged" in caplog.text
-    exception_reports.clear()
 
 
 def test_debug_mode_adds_where_the_future_was_made(loop):
@@ -236,5 +235,4 @@ def test_handler_that_raises_during_a_report_is_logged_and_harmless(loop, except
     del future
     gc.collect()
     assert "Unhandled error in exception handler" in exception_reports[0].getMessage()
-    exception_reports.clear()
     loop.set_exception_handler(None)
