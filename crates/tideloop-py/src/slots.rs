@@ -4,10 +4,10 @@
 //! collector: PyO3's own path lets the interpreter track an object whose contents are not written yet, and on 3.11
 //! and 3.12 also makes an instance dictionary for each, wanted or not.
 
-pub mod finalizer;
-
 pub mod calls;
 pub mod classes;
+pub mod finalizer;
+pub mod handles;
 pub mod loop_slot;
 mod memory;
 pub mod roster;
@@ -79,19 +79,6 @@ pub fn create<T: Slotted>(py: Python<'_>, value: T) -> PyResult<Bound<'_, T>> {
     // SAFETY: fresh and untracked.
     unsafe { write_contents::<T>(object, value) };
     // SAFETY: `T` extends nothing, so it is written completely.
-    Ok(unsafe { track(py, object) })
-}
-
-/// A new instance of exactly `T`, which extends `Base`.
-#[inline]
-pub fn create_derived<T: Slotted, Base: Slotted>(py: Python<'_>, base: Base, value: T) -> PyResult<Bound<'_, T>> {
-    // SAFETY: the type object of a class of this crate.
-    let object = unsafe { allocate_untracked(py, T::type_object_raw(py)) }?;
-    // SAFETY: fresh and untracked.
-    unsafe { write_contents::<Base>(object, base) };
-    // SAFETY: as above; the two parts do not overlap.
-    unsafe { write_contents::<T>(object, value) };
-    // SAFETY: both parts are written.
     Ok(unsafe { track(py, object) })
 }
 

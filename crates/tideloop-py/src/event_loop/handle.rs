@@ -14,6 +14,7 @@ use super::EventLoop;
 use crate::cell::{Cell, Slot};
 use crate::error::leaves_the_loop;
 use crate::names;
+use crate::slots::handles::{self, new_handle, new_timer_handle};
 use crate::slots::{self, Slotted};
 
 struct HandleState {
@@ -81,13 +82,27 @@ impl HandleState {
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        drop(self.state.get_mut().take_contents());
-    }
-}
-
 impl Handle {
+    /// Drops everything it holds: the end of the object.
+    #[inline]
+    pub(crate) fn release(&mut self, py: Python<'_>) {
+        let state = self.state.get_mut();
+        if let Some(callback) = state.callback.take() {
+            callback.drop_ref(py);
+        }
+        if let Some(args) = state.args.take() {
+            args.drop_ref(py);
+        }
+        if let Some(context) = state.context.take() {
+            context.drop_ref(py);
+        }
+        if let Some(event_loop) = state.event_loop.take() {
+            event_loop.drop_ref(py);
+        }
+        drop((state.source_traceback.take(), state.shown.take()));
+    }
+
+    #[inline]
     fn contents(
         event_loop: &Bound<'_, EventLoop>,
         callback: &Bound<'_, PyAny>,
@@ -127,7 +142,7 @@ impl Handle {
         debug: bool,
     ) -> PyResult<Py<Self>> {
         let contents = Self::contents(event_loop, callback, args, context, debug)?;
-        Ok(slots::create(event_loop.py(), contents)?.unbind())
+        Ok(new_handle(event_loop.py(), contents)?.unbind())
     }
 
     /// Calls the callback in its context, unless it was cancelled. What it raises goes to the loop's exception
@@ -209,7 +224,7 @@ impl TimerHandle {
     ) -> PyResult<Py<Self>> {
         let base = Handle::contents(event_loop, callback, args, context, debug)?;
         let timer = Self { timer: Cell::new(TimerState { when, key: None }) };
-        Ok(slots::create_derived(event_loop.py(), base, timer)?.unbind())
+        Ok(new_timer_handle(event_loop.py(), base, timer)?.unbind())
     }
 
     pub(super) fn set_key(&self, py: Python<'_>, key: Option<TimerKey>) {
@@ -378,12 +393,13 @@ fn compare<'py>(
     names::timer_handle_class(slf.py())?.call_method1(operator, (slf, other))
 }
 
-/// Checks, once at import, that contents lie where this module writes them.
-pub(super) fn verify(py: Python<'_>) -> PyResult<()> {
+/// Sets the classes up, once at import, and checks that contents lie where they are written.
+pub(super) fn set_up(py: Python<'_>) -> PyResult<()> {
     let base = Handle { state: Cell::new(HandleState::blank()) };
     let timer = TimerHandle { timer: Cell::new(TimerState { when: 0.0, key: None }) };
-    let timer = slots::create_derived(py, base, timer)?;
-    if slots::verify(&timer) && slots::verify(timer.as_super()) {
+    let known = handles::install(py);
+    let timer = new_timer_handle(py, base, timer)?;
+    if known && slots::verify(&timer) && slots::verify(timer.as_super()) {
         return Ok(());
     }
     Err(PyImportError::new_err("the layout of tideloop's handles is not what was assumed"))

@@ -253,6 +253,6 @@ impl Drop for EventLoop {
 
 /// Adds what is not a class.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    handle::verify(module.py())?;
+    handle::set_up(module.py())?;
     fork::init(module)
 }

@@ -24,6 +24,9 @@ use crate::{names, slots, task};
 const POLL_INTERVAL_US: u64 = 50;
 /// … but at least every so many turns, so that a program of long turns still sees its descriptors.
 const POLL_TURNS_MAX: u32 = 64;
+/// Whether it is time to is looked at every so many turns, as long as turns are short and no timer is pending:
+/// reading the counter costs 8 ns, a twentieth of a short turn.
+const TURNS_PER_LOOK: u32 = 4;
 /// While work stays ready, other threads get the interpreter lock this often.
 const HANDOVER_INTERVAL_US: u64 = 1_000;
 /// How long the loop really blocks for that: another thread needs the time to wake up and take the lock.
@@ -33,8 +36,13 @@ const HANDOVER_BLOCK: Duration = Duration::from_micros(100);
 struct Turn<'a, 'py> {
     event_loop: &'a Bound<'py, EventLoop>,
     events: Events,
+    /// In ticks, as are the others without a unit in their name.
     polled_at: u64,
+    poll_interval: u64,
+    handover_interval: u64,
     turns_since_poll: u32,
+    looked_at: u64,
+    turns_to_look: u32,
     handed_over_at: u64,
     /// A moment as clock and counter have it, to tell without a system call that no timer can be due.
     seen_ns: u64,
@@ -52,7 +60,11 @@ pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
         event_loop,
         events: Events::new(),
         polled_at: now,
+        poll_interval: POLL_INTERVAL_US * ticks::per_us(),
+        handover_interval: HANDOVER_INTERVAL_US * ticks::per_us(),
         turns_since_poll: POLL_TURNS_MAX,
+        looked_at: now,
+        turns_to_look: 1,
         handed_over_at: now,
         seen_ns: clock::now_ns(),
         seen_ticks: now,
@@ -60,11 +72,10 @@ pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
         disarmed: false,
     };
     let outcome = loop {
-        if let Err(error) = turn.once() {
-            break Err(error);
-        }
-        if event_loop.get().with_state(py, |state| state.stopping) {
-            break Ok(());
+        match turn.once() {
+            Ok(false) => {}
+            Ok(true) => break Ok(()),
+            Err(error) => break Err(error),
         }
     };
     task::current::settle(py, event_loop);
@@ -72,37 +83,51 @@ pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
 }
 
 impl Turn<'_, '_> {
-    fn once(&mut self) -> PyResult<()> {
+    /// One turn; whether it was the last.
+    #[inline]
+    fn once(&mut self) -> PyResult<bool> {
         let py = self.event_loop.py();
-        self.event_loop.get().check_usable(py)?;
-        self.look_around()?;
+        let this = self.event_loop.get();
+        let (idle, stopping, closed, earliest) = this.with_state(py, |state| {
+            let idle = state.ready.is_empty() && state.to_flush.is_empty();
+            (idle, state.stopping, state.closed, state.timers.earliest())
+        });
+        if closed {
+            return Err(PyRuntimeError::new_err("Event loop is closed"));
+        }
+        this.check_not_inherited(py)?;
+        self.look_around(idle, stopping, earliest)?;
         slots::check_signals(py)?;
         let outcome = self.run_ready();
-        self.flush()?;
-        outcome
+        let (written, stopping) = this.with_state(py, |state| {
+            let written = (!state.to_flush.is_empty()).then(|| std::mem::take(&mut state.to_flush));
+            (written, state.stopping)
+        });
+        if let Some(written) = written {
+            self.flush(written)?;
+        }
+        outcome.map(|()| stopping)
     }
 
     /// Brings into the ready queue what has become ready: waits for it where there is nothing else to do.
-    fn look_around(&mut self) -> PyResult<()> {
+    #[inline]
+    fn look_around(&mut self, idle: bool, stopping: bool, earliest: Option<u64>) -> PyResult<()> {
         let py = self.event_loop.py();
         let event_loop = self.event_loop;
         let this = event_loop.get();
-        let (idle, stopping, earliest) = this.with_state(py, |state| {
-            let idle = state.ready.is_empty() && state.to_flush.is_empty();
-            (idle, state.stopping, state.timers.earliest())
-        });
-        let now = ticks::now();
+        self.turns_since_poll += 1;
         if idle && !stopping && this.inbox.is_empty() {
             self.park(earliest)?;
+            self.expire_timers();
         } else {
-            self.turns_since_poll += 1;
-            let due = now.wrapping_sub(self.polled_at) >= POLL_INTERVAL_US * ticks::per_us();
-            if due || stopping || self.turns_since_poll >= POLL_TURNS_MAX {
-                self.poll(Timeout::Now)?;
+            self.turns_to_look = self.turns_to_look.saturating_sub(1);
+            if self.turns_to_look == 0 || stopping || earliest.is_some() {
+                self.look_at_the_time(stopping)?;
             }
-            self.hand_over(now);
+            if earliest.is_some() {
+                self.expire_timers();
+            }
         }
-        self.expire_timers();
         // Asking whether it is empty is cheaper than trying to pop.
         while !this.inbox.is_empty() {
             let Some(handle) = this.inbox.try_pop() else { break };
@@ -111,12 +136,26 @@ impl Turn<'_, '_> {
         Ok(())
     }
 
+    /// Work is ready: asks the kernel all the same, and gives other threads a chance, when it is time to.
+    fn look_at_the_time(&mut self, stopping: bool) -> PyResult<()> {
+        let now = ticks::now();
+        let short_turns = now.wrapping_sub(self.looked_at) < self.poll_interval / TURNS_PER_LOOK as u64;
+        self.turns_to_look = if short_turns { TURNS_PER_LOOK } else { 1 };
+        self.looked_at = now;
+        let due = now.wrapping_sub(self.polled_at) >= self.poll_interval;
+        if due || stopping || self.turns_since_poll >= POLL_TURNS_MAX {
+            self.poll(Timeout::Now)?;
+        }
+        if now.wrapping_sub(self.handed_over_at) >= self.handover_interval {
+            self.hand_over();
+        }
+        Ok(())
+    }
+
     /// Gives other threads the interpreter lock. A brief release would starve them: the waiter wakes, finds the
     /// lock taken and starts its 5 ms anew, so the loop blocks for as long as waking up takes.
-    fn hand_over(&mut self, now: u64) {
-        if now.wrapping_sub(self.handed_over_at) < HANDOVER_INTERVAL_US * ticks::per_us() {
-            return;
-        }
+    #[cold]
+    fn hand_over(&mut self) {
         let py = self.event_loop.py();
         if slots::other_threads_exist(py) {
             task::current::settle(py, self.event_loop);
@@ -142,7 +181,7 @@ impl Turn<'_, '_> {
         inbox.unpark();
         self.handed_over_at = ticks::now();
         // What the wake-up makes ready runs now; the turn after it asks the kernel again.
-        self.turns_since_poll = POLL_TURNS_MAX;
+        (self.turns_since_poll, self.turns_to_look) = (POLL_TURNS_MAX, 1);
         outcome
     }
 
@@ -317,11 +356,10 @@ impl Turn<'_, '_> {
     }
 
     /// Sends what was written in this turn.
-    fn flush(&self) -> PyResult<()> {
+    fn flush(&self, written: Vec<Py<TcpTransport>>) -> PyResult<()> {
         let py = self.event_loop.py();
-        let written = self.event_loop.get().with_state(py, |state| std::mem::take(&mut state.to_flush));
         for transport in written {
-            TcpTransport::flush(transport.bind(py))?;
+            TcpTransport::flush(transport.bind(py), self.event_loop)?;
         }
         Ok(())
     }

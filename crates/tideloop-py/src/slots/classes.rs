@@ -37,8 +37,10 @@ macro_rules! slot_functions {
     )*};
 }
 
+pub(super) use slot_functions;
+
 #[cold]
-fn raise_panic(panic: &(dyn Any + Send)) {
+pub(super) fn raise_panic(panic: &(dyn Any + Send)) {
     // SAFETY: called from slots alone, whose threads are attached.
     let py = unsafe { Python::assume_attached() };
     let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
