@@ -61,7 +61,7 @@ impl TcpTransport {
             }
         });
         // Bytes collected in this turn were written under the old limits, and count as tried.
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         Self::pause_protocol_above_high(slf)
     }
 }

@@ -180,7 +180,7 @@ impl TcpTransport {
     /// `close()`: sends what was written, then ends the connection.
     pub(super) fn close_gracefully(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         match slf.get().state.with(py, State::close) {
             Closing::Already => Ok(()),
             Closing::Drains => Self::sync_interest(slf),

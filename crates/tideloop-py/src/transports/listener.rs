@@ -135,7 +135,7 @@ impl Listener {
         report(event_loop, "Error on transport creation for incoming connection", error, subjects)
     }
 
-    /// Stops accepting for a while.
+    /// Stops accepting for a while: what is wrong now may pass, and until then every poll would report the listener.
     #[cold]
     fn back_off(slf: &Bound<'_, Self>, event_loop: &Bound<'_, EventLoop>, error: PyErr) -> PyResult<()> {
         let py = slf.py();
@@ -147,7 +147,11 @@ impl Listener {
         });
         drop(old);
         let wrapper = names::transport_socket(py)?.call1((sock,))?;
-        report(event_loop, "socket.accept() out of system resource", error, &[("socket", &wrapper)])
+        let message = match is_out_of_resources(&error, py)? {
+            true => "socket.accept() out of system resource",
+            false => "socket.accept() failed",
+        };
+        report(event_loop, message, error, &[("socket", &wrapper)])
     }
 
     fn register(slf: &Bound<'_, Self>, event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
@@ -168,6 +172,19 @@ impl Listener {
             event_loop.get().io_deregister(py, token);
         }
     }
+}
+
+/// Whether the system has no descriptor or no memory for a connection.
+#[cold]
+fn is_out_of_resources(error: &PyErr, py: Python<'_>) -> PyResult<bool> {
+    let number = error.value(py).getattr(intern!(py, "errno"))?;
+    let errno = py.import(intern!(py, "errno"))?;
+    for name in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"] {
+        if number.eq(errno.getattr(name)?)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Drop for Listener {

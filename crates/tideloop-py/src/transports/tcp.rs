@@ -7,12 +7,13 @@ use pyo3::types::{PyByteArray, PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::lifecycle::{Connection, schedule, wake_function};
+use super::report::report;
 use super::state::State;
 use crate::cell::Cell;
-use crate::error::unraisable;
+use crate::error::leaves_the_loop;
 use crate::event_loop::{EventLoop, Readiness};
 use crate::slots::{self, Slotted};
-use crate::{error, names};
+use crate::names;
 
 /// A TCP connection between a protocol and the loop; an `asyncio.Transport` to isinstance.
 ///
@@ -36,14 +37,30 @@ impl TcpTransport {
     /// The descriptor is ready: called by the loop. Only `SystemExit` and `KeyboardInterrupt` come out.
     #[inline]
     pub fn on_ready(slf: &Bound<'_, Self>, event_loop: &Bound<'_, EventLoop>, ready: Readiness) -> PyResult<()> {
-        let outcome = Self::act_on(slf, event_loop, ready);
-        match outcome {
-            Err(error) if !error::leaves_the_loop(slf.py(), &error) => {
-                unraisable(slf.py(), error, Some(slf));
-                Ok(())
-            }
-            outcome => outcome,
+        match Self::act_on(slf, event_loop, ready) {
+            Ok(()) => Ok(()),
+            Err(error) => Self::report_or_leave(slf, event_loop, error),
         }
+    }
+
+    /// A turn ends: called by the loop for a transport that was written to in it. Only `SystemExit` and
+    /// `KeyboardInterrupt` come out.
+    #[inline]
+    pub fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let Err(error) = Self::send_collected(slf) else { return Ok(()) };
+        match slf.get().state.with(py, |state| state.event_loop.cloned(py)) {
+            Some(event_loop) => Self::report_or_leave(slf, event_loop.bind(py), error),
+            None => Err(error),
+        }
+    }
+
+    #[cold]
+    fn report_or_leave(slf: &Bound<'_, Self>, event_loop: &Bound<'_, EventLoop>, error: PyErr) -> PyResult<()> {
+        if leaves_the_loop(slf.py(), &error) {
+            return Err(error);
+        }
+        report(event_loop, "Error in a transport", error, &[("transport", slf.as_any())])
     }
 
     #[inline]
@@ -151,7 +168,7 @@ impl TcpTransport {
 
     /// Close at once; what the kernel has refused so far is lost. Corresponds to `asyncio.WriteTransport.abort`.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         Self::force_close(slf, None)
     }
 
@@ -213,7 +230,7 @@ impl TcpTransport {
 
     #[pyo3(signature = (exc))]
     fn _force_close(slf: &Bound<'_, Self>, exc: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         Self::force_close(slf, Some(exc))
     }
 

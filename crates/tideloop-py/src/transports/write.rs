@@ -75,7 +75,7 @@ impl TcpTransport {
         match slf.get().state.with(py, |state| state.write(segment)) {
             Written::Collected => Ok(()),
             Written::FlushLater => Self::flush_later(slf),
-            Written::FlushNow => Self::flush(slf),
+            Written::FlushNow => Self::send_collected(slf),
             Written::Queued => Self::pause_protocol_above_high(slf),
             Written::Dropped(before, segment) => {
                 drop(segment);
@@ -102,12 +102,12 @@ impl TcpTransport {
                 in_turn
             })
         });
-        if will_flush { Ok(()) } else { Self::flush(slf) }
+        if will_flush { Ok(()) } else { Self::send_collected(slf) }
     }
 
-    /// Sends what was collected. Called by the loop at the end of a turn.
+    /// Sends what was collected, if anything was.
     #[inline]
-    pub fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(super) fn send_collected(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let (sent, retired) = slf.get().state.with(py, |state| {
             state.flush_pending = false;
@@ -154,7 +154,7 @@ impl TcpTransport {
         let py = slf.py();
         Self::resume_protocol_below_low(slf)?;
         // resume_writing() may have written more.
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         let (blocked, lost, ends) = slf.get().state.with(py, |state| {
             let lost = state.closing && state.conn_lost == 0 && !state.blocked;
             if lost {
@@ -197,7 +197,7 @@ impl TcpTransport {
     /// `write_eof()`: the sending half is shut down, after everything written.
     pub(super) fn end_writing(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         let shut_down = slf.get().state.with(py, |state| {
             if state.closing || std::mem::replace(&mut state.write_ended, true) || state.blocked {
                 return None;
@@ -213,7 +213,7 @@ impl TcpTransport {
     /// A future that is done when everything is sent; until it is reset nobody else may write. For `sendfile`.
     pub(super) fn make_empty_waiter<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        Self::flush(slf)?;
+        Self::send_collected(slf)?;
         let (busy, event_loop) =
             slf.get().state.with(py, |state| (state.sendfile_in_progress(), state.event_loop.cloned(py)));
         let Some(event_loop) = event_loop else { return Err(PyRuntimeError::new_err("Transport is closed")) };
