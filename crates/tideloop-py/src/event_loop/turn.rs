@@ -359,7 +359,7 @@ impl Turn<'_, '_> {
     fn flush(&self, written: Vec<Py<TcpTransport>>) -> PyResult<()> {
         let py = self.event_loop.py();
         for transport in written {
-            TcpTransport::flush(transport.bind(py), self.event_loop)?;
+            TcpTransport::flush(transport.bind(py))?;
         }
         Ok(())
     }
