@@ -8,27 +8,69 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from types import GenericAlias
+from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack, final
+
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "EventLoop",
+    "Future",
+    "Handle",
+    "Listener",
+    "Task",
+    "TcpTransport",
+    "TimerHandle",
+    "__version__",
+    "all_tasks",
+    "task_count",
+]
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 _Descriptor = int | Any
 """A descriptor, or something with a fileno()."""
 
-__version__: str
+__version__: Final[str]
 
+def all_tasks() -> list[Task[Any]]:
+    """Every native task that is not done, of any loop."""
+
+def task_count() -> int:
+    """How many native tasks there are."""
+
+@disjoint_base
 class Future(asyncio.Future[_T]):
     """asyncio.Future, native."""
 
+    def __init__(self, *_args: Any, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+@disjoint_base
 class Task(asyncio.Task[_T]):
     """asyncio.Task, native."""
 
+    def get_context(self) -> Context: ...
+
+@disjoint_base
 class Handle(asyncio.Handle):
     """asyncio.Handle, native."""
 
+    def get_context(self) -> Context: ...
+
+@final
 class TimerHandle(asyncio.TimerHandle):
     """asyncio.TimerHandle, native."""
 
+    def get_context(self) -> Context: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __lt__(self, other: asyncio.TimerHandle, /) -> bool: ...
+    def __le__(self, other: asyncio.TimerHandle, /) -> bool: ...
+    def __gt__(self, other: asyncio.TimerHandle, /) -> bool: ...
+    def __ge__(self, other: asyncio.TimerHandle, /) -> bool: ...
+
+@disjoint_base
 class EventLoop(asyncio.AbstractEventLoop):  # type: ignore[misc]  # the other half completes it
     """The loop's hot half: turns, timers, handles, futures, tasks, descriptors."""
 
@@ -90,6 +132,7 @@ class EventLoop(asyncio.AbstractEventLoop):  # type: ignore[misc]  # the other h
     def _registrations_len(self) -> int: ...
     def _use_asyncio_tasks(self, enabled: bool) -> None: ...
 
+@final
 class TcpTransport(asyncio.Transport):
     """asyncio's selector socket transport, native."""
 
@@ -103,15 +146,16 @@ class TcpTransport(asyncio.Transport):
         server: asyncio.AbstractServer | None = None,
     ) -> None: ...
 
+@final
 class Listener:
     """Accepts connections on one listening socket until it is closed; the socket stays its maker's."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         loop: EventLoop,
         sock: socket.socket,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        server: asyncio.AbstractServer | None,
-        backlog: int,
-    ) -> None: ...
+        server: asyncio.AbstractServer | None = None,
+        backlog: int = 100,
+    ) -> Self: ...
     def close(self) -> None: ...
