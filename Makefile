@@ -68,22 +68,22 @@ test-python: build
 test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, loom, soak (TESTED=1 leaves out `test`)
 	@$(PY) tools/test_all.py
 
+LINTS := rustfmt clippy ruff-check ruff-format mypy stubtest
 .PHONY: lint
-lint: lint-rust lint-python lint-types ## rustfmt, clippy, ruff, mypy and stubtest; nothing is changed
+lint: $(LINTS:%=lint-%) ## rustfmt, clippy, ruff, mypy and stubtest; nothing is changed (`make -k lint` shows all)
 
-.PHONY: lint-rust
-lint-rust: $(READY)
+.PHONY: $(LINTS:%=lint-%)
+lint-rustfmt: $(READY)
 	@$(STEP) rustfmt -- cargo fmt --all --check
+lint-clippy: $(READY)
 	@$(STEP) clippy -- cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
-
-.PHONY: lint-python
-lint-python: $(READY)
+lint-ruff-check: $(READY)
 	@$(STEP) ruff-check -- ruff check
+lint-ruff-format: $(READY)
 	@$(STEP) ruff-format -- ruff format --check
+lint-mypy: $(READY)
 	@$(STEP) mypy -- mypy
-
-.PHONY: lint-types
-lint-types: build
+lint-stubtest: build
 	@$(STEP) stubtest -- $(PY) -m mypy.stubtest tideloop._native
 
 .PHONY: format
