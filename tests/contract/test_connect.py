@@ -273,16 +273,16 @@ def test_given_socket_is_used(loop, listener):
         (
             {"host": LOCAL, "port": 1, "sock": True},
             ValueError,
-            "host/port and sock can not be specified at the same time",
+            "host/port and sock can not be specified",
         ),
         ({}, ValueError, "host and port was not specified and no sock specified"),
         ({"host": LOCAL, "port": 1, "server_hostname": "x"}, ValueError, "server_hostname is only meaningful with ssl"),
         (
             {"host": LOCAL, "port": 1, "ssl_handshake_timeout": 1},
             ValueError,
-            "ssl_handshake_timeout is only meaningful",
+            "ssl_handshake_timeout is only",
         ),
-        ({"host": LOCAL, "port": 1, "ssl_shutdown_timeout": 1}, ValueError, "ssl_shutdown_timeout is only meaningful"),
+        ({"host": LOCAL, "port": 1, "ssl_shutdown_timeout": 1}, ValueError, "ssl_shutdown_timeout is only"),
     ],
 )
 def test_wrong_arguments_are_refused(loop, arguments, error, message):

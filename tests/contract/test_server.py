@@ -158,16 +158,16 @@ def test_given_socket_is_used(loop):
         (
             {"host": LOCAL, "port": 0, "sock": True},
             ValueError,
-            "host/port and sock can not be specified at the same time",
+            "host/port and sock can not be specified",
         ),
         ({}, ValueError, "Neither host/port nor sock were specified"),
         ({"host": LOCAL, "port": 0, "ssl": True}, TypeError, "ssl argument must be an SSLContext or None"),
         (
             {"host": LOCAL, "port": 0, "ssl_handshake_timeout": 1},
             ValueError,
-            "ssl_handshake_timeout is only meaningful",
+            "ssl_handshake_timeout is only",
         ),
-        ({"host": LOCAL, "port": 0, "ssl_shutdown_timeout": 1}, ValueError, "ssl_shutdown_timeout is only meaningful"),
+        ({"host": LOCAL, "port": 0, "ssl_shutdown_timeout": 1}, ValueError, "ssl_shutdown_timeout is only"),
     ],
 )
 def test_wrong_arguments_are_refused(loop, arguments, error, message):
