@@ -1,0 +1,436 @@
+"""What is Tideloop's own about TCP: when bytes leave, who owns a descriptor, and what an idle connection costs."""
+
+import asyncio
+import errno
+import gc
+import os
+import resource
+import select
+import socket
+import threading
+import warnings
+import weakref
+
+import pytest
+
+from support import Recorder, connected, gone, receive_all, reports, until
+from tideloop import _native
+
+LOCAL = "127.0.0.1"
+
+#: Bytes of an object's head that only the collector sees.
+COLLECTOR_HEAD_BYTES = 16
+
+
+def waiting(peer: socket.socket) -> bytes:
+    """What has arrived at the peer so far."""
+    return peer.recv(1 << 20) if select.select([peer], [], [], 0)[0] else b""
+
+
+async def accepted(loop, factory=Recorder):
+    """A server's transport, its protocol, the server, and a plain socket at the other end."""
+    made = []
+
+    def make():
+        made.append(factory())
+        return made[-1]
+
+    server = await loop.create_server(make, LOCAL, 0)
+    peer = socket.create_connection(server.sockets[0].getsockname())
+    peer.settimeout(10)
+    await until(lambda: made and made[0].transport is not None)
+    return made[0].transport, made[0], server, peer
+
+
+def test_small_writes_leave_together_at_the_end_of_the_turn(run):
+    async def main():
+        transport, protocol, peer = await connected()
+        transport.write(b"head ")
+        transport.write(b"body")
+        assert waiting(peer) == b""
+        await asyncio.sleep(0)
+        assert waiting(peer) == b"head body"
+        transport.close()
+        await gone(protocol)
+        peer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("sizes", [(64 * 1024,), (40_000, 40_000)])
+def test_large_writes_leave_at_once(run, sizes):
+    async def main():
+        transport, protocol, peer = await connected()
+        for size in sizes:
+            transport.write(bytes(size))
+        assert waiting(peer) != b""
+        transport.abort()
+        await gone(protocol)
+        peer.close()
+
+    run(main())
+
+
+def test_writes_above_the_high_water_mark_leave_at_once(run):
+    async def main():
+        transport, protocol, peer = await connected()
+        transport.set_write_buffer_limits(high=10)
+        transport.write(b"0123456789")
+        assert waiting(peer) == b""
+        transport.write(b"a")
+        assert waiting(peer) == b"0123456789a"
+        assert "pause" not in protocol.events
+        transport.close()
+        await gone(protocol)
+        peer.close()
+
+    run(main())
+
+
+def test_writes_while_the_loop_does_not_run_leave_at_once(run):
+    transport, protocol, peer = run(connected())
+    transport.write(b"between two runs")
+    assert waiting(peer) == b"between two runs"
+    transport.close()
+    run(gone(protocol))
+    peer.close()
+
+
+def test_writes_of_another_thread_leave_although_the_loop_is_parked(run):
+    async def main():
+        transport, protocol, peer = await connected()
+        writer = threading.Thread(target=transport.write, args=(b"from elsewhere",))
+        received = asyncio.get_running_loop().run_in_executor(None, peer.recv, 100)
+        writer.start()
+        assert await received == b"from elsewhere"
+        writer.join()
+        transport.close()
+        await gone(protocol)
+        peer.close()
+
+    run(main())
+
+
+def test_instance_of_a_bytes_subclass_may_die_while_the_transport_sends(run):
+    class Chunk(bytes):
+        def __del__(self):
+            transport.write(b"+")
+
+    async def main():
+        nonlocal transport
+        transport, protocol, peer = await connected()
+        transport.write(Chunk(b"a"))
+        transport.writelines([Chunk(b"b"), Chunk(b"c")])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        transport.close()
+        await gone(protocol)
+        assert receive_all(peer) == b"abc+++"
+        peer.close()
+
+    transport = None
+    run(main())
+
+
+def test_accepted_connection_gives_its_descriptor_to_the_socket_that_is_asked_for(run, loop):
+    async def main():
+        transport, protocol, server, peer = await accepted(loop)
+        wrapper = transport.get_extra_info("socket")
+        assert wrapper is transport.get_extra_info("socket")
+        assert wrapper.fileno() == transport._sock_fd
+        assert wrapper.getpeername() == peer.getsockname()
+        assert wrapper.gettimeout() == 0
+        number = wrapper.fileno()
+        transport.close()
+        await gone(protocol)
+        assert wrapper.fileno() == -1
+        # Whoever gets the number next keeps it.
+        reader, writer = os.pipe()
+        assert number in (reader, writer)
+        del transport, wrapper
+        protocol.transport = None
+        gc.collect()
+        os.write(writer, b"x")
+        assert os.read(reader, 1) == b"x"
+        os.close(reader)
+        os.close(writer)
+        peer.close()
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
+def test_closed_transport_that_was_never_asked_for_its_socket_gives_a_closed_one(run, loop):
+    async def main():
+        transport, protocol, server, peer = await accepted(loop)
+        address = peer.getpeername()
+        transport.close()
+        await gone(protocol)
+        assert transport.get_extra_info("socket").fileno() == -1
+        assert transport.get_extra_info("sockname") == address
+        assert transport.get_extra_info("peername") == peer.getsockname()
+        peer.close()
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
+def test_idle_transport_is_small():
+    assert _native.TcpTransport.__basicsize__ + COLLECTOR_HEAD_BYTES <= 250
+
+
+def test_transport_without_a_socket_is_harmless():
+    transport = _native.TcpTransport.__new__(_native.TcpTransport)
+    assert transport.is_closing()
+    assert not transport.is_reading()
+    assert transport.get_protocol() is None
+    assert transport.get_extra_info("peername") is None
+    assert transport.get_extra_info("sockname") is None
+    assert transport.get_extra_info("socket").fileno() == -1
+    assert repr(transport) == "<TcpTransport closed fd=-1>"
+    for method in (transport.close, transport.abort, transport.pause_reading, transport.resume_reading):
+        method()
+    transport.write(b"nowhere")
+    transport.set_write_buffer_limits(0)
+    with pytest.raises(RuntimeError):
+        transport._make_empty_waiter()
+
+
+def test_transport_takes_one_socket_only(run, loop):
+    async def main():
+        transport, protocol, peer = await connected()
+        with pytest.raises(RuntimeError, match="has a socket already"):
+            transport.__init__(loop, socket.socket(), protocol)
+        transport.close()
+        await gone(protocol)
+        peer.close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        run(main())
+        gc.collect()
+
+
+def test_ten_thousand_forgotten_transports_in_cycles_are_collected_and_closed(loop):
+    batch, batches = 1_000, 10
+    loop.run_until_complete(asyncio.sleep(0))
+    before = len(os.listdir("/proc/self/fd"))
+    deaths = []
+
+    async def forget():
+        for _ in range(batch):
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            theirs.close()
+            protocol = Recorder()
+            transport = _native.TcpTransport(loop, ours, protocol)
+            weakref.finalize(transport, deaths.append, None)
+            await asyncio.sleep(0)
+            transport.pause_reading()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for number in range(1, batches + 1):
+            loop.run_until_complete(forget())
+            gc.collect()
+            assert len(deaths) == number * batch
+        unclosed = [w for w in caught if str(w.message).startswith("unclosed transport <TcpTransport fd=")]
+        assert len(unclosed) == batch * batches
+        # The warnings' sources hold the transports; closed they are all the same.
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_transport_that_is_brought_back_to_life_by_its_warning_is_closed_and_stays_silent(loop):
+    async def forget():
+        transport, _, peer = await connected()
+        transport.pause_reading()
+        transport.get_protocol().transport = None
+        return peer
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        peer = loop.run_until_complete(forget())
+        gc.collect()
+        assert peer.recv(1) == b""
+        peer.close()
+        back = caught[0].source
+        assert isinstance(back, _native.TcpTransport)
+        assert back.is_closing()
+        back.write(b"too late")
+        back.close()
+        back.abort()
+        caught.clear()
+        del back
+        gc.collect()
+        assert caught == []
+
+
+def test_system_out_of_descriptors_makes_the_listener_wait_a_second(run, loop, monkeypatch):
+    retries = []
+
+    def call_later(delay, callback, *args):
+        if not retries and getattr(callback, "__name__", "") == "_resume":
+            retries.append((delay, callback))
+            return loop.call_soon(int)
+        return _native.EventLoop.call_later(loop, delay, callback, *args)
+
+    async def main():
+        made = []
+
+        class Kept(Recorder):
+            def __init__(self):
+                super().__init__()
+                made.append(self)
+
+        server = await loop.create_server(Kept, LOCAL, 0)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        peer = socket.create_connection(server.sockets[0].getsockname())
+        # Below every descriptor that is open: accept() finds no number left.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            await until(lambda: retries)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert made == []
+        delay, again = retries[0]
+        assert delay == 1.0
+        again()
+        await until(lambda: made and made[0].transport is not None)
+        made[0].transport.close()
+        await gone(made[0])
+        peer.close()
+        server.close()
+        await server.wait_closed()
+
+    monkeypatch.setattr(loop, "call_later", call_later, raising=False)
+    with reports(loop) as seen:
+        run(main())
+        assert [context["message"] for context in seen] == ["socket.accept() out of system resource"]
+        assert seen[0]["exception"].errno == errno.EMFILE
+        assert isinstance(seen[0]["socket"], asyncio.trsock.TransportSocket)
+        seen.clear()
+
+
+def test_listener_that_is_closed_while_it_waits_never_accepts_again(run, loop):
+    async def main():
+        sock = socket.create_server((LOCAL, 0))
+        sock.setblocking(False)
+        made = []
+        listener = _native.Listener(loop, sock, lambda: made.append(1), None, 10)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        peer = socket.create_connection(sock.getsockname())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard[1]))
+        try:
+            await until(lambda: seen)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, hard)
+        assert loop._timers_pending() >= 1
+        timers = loop._timers_pending()
+        listener.close()
+        listener.close()
+        assert loop._timers_pending() == timers - 1
+        assert repr(listener) == f"<Listener fd={sock.fileno()} idle>"
+        peer.close()
+        sock.close()
+        assert made == []
+
+    with reports(loop) as seen:
+        run(main())
+        seen.clear()
+
+
+def test_factory_that_closes_the_listener_ends_the_batch(run, loop):
+    async def main():
+        sock = socket.create_server((LOCAL, 0))
+        sock.setblocking(False)
+        made = []
+
+        def factory():
+            listener.close()
+            made.append(Recorder())
+            return made[-1]
+
+        peers = [socket.create_connection(sock.getsockname()) for _ in range(3)]
+        listener = _native.Listener(loop, sock, factory, None, 10)
+        await until(lambda: made)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(made) == 1
+        made[0].transport.abort()
+        await gone(made[0])
+        for peer in peers:
+            peer.close()
+        sock.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("leaving", [SystemExit, KeyboardInterrupt])
+def test_factory_that_exits_leaves_the_loop_and_the_server_goes_on(loop, leaving):
+    made = []
+
+    def factory():
+        made.append(Recorder())
+        if len(made) == 1:
+            raise leaving
+        return made[-1]
+
+    server = loop.run_until_complete(loop.create_server(factory, LOCAL, 0))
+    peers = [socket.create_connection(server.sockets[0].getsockname())]
+    with pytest.raises(leaving):
+        loop.run_forever()
+    peers.append(socket.create_connection(server.sockets[0].getsockname()))
+    loop.run_until_complete(until(lambda: len(made) == 2 and made[1].transport is not None))
+    assert peers[0].recv(1) == b""
+    made[1].transport.close()
+    loop.run_until_complete(gone(made[1]))
+    server.close()
+    loop.run_until_complete(server.wait_closed())
+    for peer in peers:
+        peer.close()
+
+
+def test_server_whose_attach_fails_leaves_no_connection_behind(run, loop):
+    class Refuses:
+        def _attach(self, transport):
+            raise LookupError("full")
+
+    async def main():
+        sock = socket.create_server((LOCAL, 0))
+        sock.setblocking(False)
+        listener = _native.Listener(loop, sock, Recorder, Refuses(), 10)
+        peer = socket.create_connection(sock.getsockname())
+        await until(lambda: seen)
+        assert peer.recv(1) == b""
+        peer.close()
+        listener.close()
+        sock.close()
+
+    with reports(loop) as seen:
+        run(main())
+        assert isinstance(seen[0]["exception"], LookupError)
+        assert isinstance(seen[0]["protocol"], Recorder)
+        seen.clear()
+
+
+def test_loop_lives_on_when_a_transport_cannot_be_watched(run, loop):
+    async def main():
+        transport, protocol, peer = await connected()
+        number = transport._sock_fd
+        spare = os.dup(number)
+        os.close(number)
+        transport.write(b"x")
+        await gone(protocol)
+        assert protocol.lost.errno == errno.EBADF
+        os.close(spare)
+        peer.close()
+
+    with reports(loop) as seen:
+        run(main())
+        # Python's socket cannot close what is closed already.
+        assert [context["exception"].errno for context in seen] == [errno.EBADF]
+        seen.clear()
