@@ -36,6 +36,7 @@ impl EventLoop {
             state: Cell::new(LoopState::new()),
             kernel: Cell::new(Some(Arc::new(kernel))),
             inbox: Inbox::new(),
+            current: task::current::Current::new(),
             schedules_natively,
             fork_generation: AtomicU64::new(fork::generation()),
         })

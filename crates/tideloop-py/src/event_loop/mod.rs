@@ -81,6 +81,8 @@ pub struct EventLoop {
     /// None once the loop is closed.
     kernel: Cell<Option<Arc<Kernel>>>,
     inbox: Inbox<Py<Handle>>,
+    /// The task that runs, as far as asyncio does not keep it.
+    pub(crate) current: crate::task::current::Current,
     /// No derived class replaces `call_soon`, so that entries may go to the ready queue directly.
     schedules_natively: bool,
     /// The process it was made in, or has descriptors of its own in.

@@ -27,9 +27,9 @@ impl LoopSlot {
 
     /// A slot that holds `event_loop`.
     #[inline]
-    pub fn holding(event_loop: &Bound<'_, PyAny>) -> Self {
-        let native = EventLoop::of(event_loop).is_some_and(|native| native.get().schedules_natively());
-        Self { object: Slot::holding(event_loop.clone().unbind()), native }
+    pub fn holding(event_loop: &LoopRef<'_>) -> Self {
+        let native = matches!(event_loop, LoopRef::Native(_));
+        Self { object: Slot::holding(event_loop.as_any().clone().unbind()), native }
     }
 
     /// Whether there is a loop.
@@ -51,7 +51,7 @@ impl LoopSlot {
         if !self.native {
             return Some(LoopRef::Foreign(object));
         }
-        // SAFETY: `holding` has checked the class of this very object.
+        // SAFETY: `LoopRef` has checked the class of this very object.
         Some(LoopRef::Native(unsafe { object.cast_into_unchecked() }))
     }
 
@@ -69,6 +69,25 @@ impl LoopSlot {
 }
 
 impl<'py> LoopRef<'py> {
+    /// What `event_loop` is.
+    #[inline]
+    pub fn to(event_loop: &Bound<'py, PyAny>) -> Self {
+        match EventLoop::of(event_loop) {
+            Some(native) => Self::to_native(native),
+            None => Self::Foreign(event_loop.clone()),
+        }
+    }
+
+    /// The same for one that is native, but perhaps with a `call_soon` of its own.
+    #[inline]
+    pub fn to_native(event_loop: &Bound<'py, EventLoop>) -> Self {
+        if event_loop.get().schedules_natively() {
+            Self::Native(event_loop.clone())
+        } else {
+            Self::Foreign(event_loop.clone().into_any())
+        }
+    }
+
     /// The loop as an object.
     #[inline]
     pub fn as_any(&self) -> &Bound<'py, PyAny> {

@@ -63,10 +63,10 @@ impl Callbacks {
         let py = future.py();
         let (Some(first), Some(event_loop)) = (self.first, event_loop) else { return Ok(()) };
         schedule(future, &event_loop, callback(py, first, self.first_context))?;
-        for callback in self.more {
-            schedule(future, &event_loop, callback)?;
+        if self.more.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        schedule_all(future, &event_loop, self.more)
     }
 
     /// Drops them: the end of the future.
@@ -79,6 +79,14 @@ impl Callbacks {
         }
         drop(self.more);
     }
+}
+
+#[cold]
+fn schedule_all(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, callbacks: Vec<Callback>) -> PyResult<()> {
+    for callback in callbacks {
+        schedule(future, event_loop, callback)?;
+    }
+    Ok(())
 }
 
 /// The first callback, from the two fields that hold it.

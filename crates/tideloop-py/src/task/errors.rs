@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::{Future, Task};
-use crate::event_loop::EventLoop;
 use crate::names;
+use crate::slots::loop_slot::LoopRef;
 
 /// `InvalidStateError(text)`.
 #[cold]
@@ -43,11 +43,11 @@ pub(super) fn already_done(task: &Bound<'_, Task>, thrown: Option<&Bound<'_, PyA
 
 /// Whether the loop is in debug mode.
 #[inline]
-pub(super) fn is_debug(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if let Some(native) = EventLoop::of(event_loop).filter(|native| native.get().schedules_natively()) {
-        return Ok(native.get().debug(event_loop.py()));
+pub(super) fn is_debug(event_loop: &LoopRef<'_>) -> PyResult<bool> {
+    match event_loop {
+        LoopRef::Native(native) => Ok(native.get().debug(native.py())),
+        LoopRef::Foreign(foreign) => foreign.call_method0(intern!(foreign.py(), "get_debug"))?.is_truthy(),
     }
-    event_loop.call_method0(intern!(event_loop.py(), "get_debug"))?.is_truthy()
 }
 
 /// Whether `object` is a class of exceptions.

@@ -92,7 +92,7 @@ impl FutureState {
     }
 
     #[inline]
-    pub fn pending_on(event_loop: &Bound<'_, PyAny>) -> Self {
+    pub fn pending_on(event_loop: &LoopRef<'_>) -> Self {
         Self { event_loop: LoopSlot::holding(event_loop), ..Self::blank() }
     }
 
@@ -141,23 +141,21 @@ impl Future {
     }
 
     #[inline]
-    pub(super) fn pending_on(event_loop: &Bound<'_, PyAny>) -> Self {
+    pub(super) fn pending_on(event_loop: &LoopRef<'_>) -> Self {
         Self { state: Cell::new(FutureState::pending_on(event_loop)) }
     }
 
     /// Starts (anew) as a pending future of `event_loop`, remembering in debug mode where it was made.
-    pub(super) fn initialize(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = event_loop.py();
+    pub(super) fn initialize(&self, py: Python<'_>, event_loop: &LoopRef<'_>) -> PyResult<()> {
         let fresh = FutureState::pending_on(event_loop);
         let mut old = self.state.with(py, |state| std::mem::replace(state, fresh));
         drop(old.take_contents());
-        self.remember_origin(event_loop)
+        self.remember_origin(py, event_loop)
     }
 
     /// In debug mode, keeps the stack of the code that made it.
     #[inline]
-    pub(super) fn remember_origin(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = event_loop.py();
+    pub(super) fn remember_origin(&self, py: Python<'_>, event_loop: &LoopRef<'_>) -> PyResult<()> {
         if errors::is_debug(event_loop)? {
             let stack = names::extract_stack(py)?.call0()?.unbind();
             self.state.with(py, |state| state.rare().source_traceback = Some(stack));

@@ -23,7 +23,7 @@ impl Future {
     #[pyo3(signature = (*, r#loop=None))]
     fn __init__(slf: &Bound<'_, Self>, r#loop: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let event_loop = task::default_loop(slf.py(), r#loop)?;
-        slf.get().initialize(&event_loop)
+        slf.get().initialize(slf.py(), &event_loop)
     }
 
     /// asyncio's class, so that `isinstance(future, asyncio.Future)` holds; a derived class is itself.

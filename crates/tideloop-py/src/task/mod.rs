@@ -24,6 +24,7 @@ use pyo3::prelude::*;
 
 use crate::event_loop::EventLoop;
 use crate::slots;
+use crate::slots::loop_slot::LoopRef;
 
 pub use future::Future;
 pub use future_iter::{Advance, FutureIter};
@@ -34,8 +35,9 @@ pub use task::Task;
 /// A new future of a native loop.
 #[inline]
 pub fn create_future<'py>(py: Python<'py>, event_loop: &Bound<'py, EventLoop>) -> PyResult<Bound<'py, Future>> {
-    let future = slots::classes::new_future(py, Future::pending_on(event_loop.as_any()))?;
-    future.get().remember_origin(event_loop.as_any())?;
+    let event_loop = LoopRef::to_native(event_loop);
+    let future = slots::classes::new_future(py, Future::pending_on(&event_loop))?;
+    future.get().remember_origin(py, &event_loop)?;
     Ok(future)
 }
 
@@ -49,23 +51,8 @@ pub fn create_task<'py>(
     context: Option<&Bound<'py, PyAny>>,
     eager: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let event_loop = &LoopRef::to(event_loop);
     Ok(Task::create(&task::Wanted { event_loop, coro, name, context, eager })?.into_any())
-}
-
-/// `future.set_result(None)`, unless it is done: how a transport tells whoever waits for it.
-pub fn wake_waiter(py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Some(native) = slots::classes::exact_future(future)
-        && future.cast::<Task>().is_err()
-    {
-        if native.get().status(py) == future::Status::Pending {
-            Future::finish(native, py.None().into_bound(py))?;
-        }
-        return Ok(());
-    }
-    if !future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
-        future.call_method1(pyo3::intern!(py, "set_result"), (py.None(),))?;
-    }
-    Ok(())
 }
 
 /// Makes the classes ready for use, and adds what is not a class.
@@ -80,6 +67,8 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_class::<Future>()?;
     module.add_class::<Task>()?;
+    module.add_function(wrap_pyfunction!(current::current_task, module)?)?;
+    module.add_function(wrap_pyfunction!(current::set_current_task, module)?)?;
     module.add_function(wrap_pyfunction!(registry::all_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(registry::task_count, module)?)
 }

@@ -22,10 +22,7 @@ use crate::slots;
 pub fn run_step(py: Python<'_>, event_loop: &Bound<'_, EventLoop>, task: Py<Task>) -> PyResult<()> {
     let task = task.into_bound(py);
     let Some(context) = task.get().context(py) else { return Ok(()) };
-    let outcome = slots::in_context(&context, || {
-        current::enter(event_loop, &task)?;
-        step(&task, None)
-    });
+    let outcome = slots::in_context(&context, || current::during(event_loop, &task, || step(&task, None)));
     match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) | Err(error) => report::failed_step(&task, error),
@@ -44,9 +41,10 @@ pub fn run_wakeup(
     let future = future.into_bound(py);
     let Some(context) = task.get().context(py) else { return Ok(()) };
     let outcome = slots::in_context(&context, || {
-        current::enter(event_loop, &task)?;
-        let outcome = outcome_of(&future)?;
-        step(&task, outcome)
+        current::during(event_loop, &task, || {
+            let outcome = outcome_of(&future)?;
+            step(&task, outcome)
+        })
     });
     match outcome {
         Ok(Ok(())) => Ok(()),

@@ -65,7 +65,7 @@ pub(super) type TaskContents = (Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<
 
 /// What is asked of a new task.
 pub(super) struct Wanted<'a, 'py> {
-    pub event_loop: &'a Bound<'py, PyAny>,
+    pub event_loop: &'a LoopRef<'py>,
     pub coro: &'a Bound<'py, PyAny>,
     pub name: Option<&'a Bound<'py, PyAny>>,
     pub context: Option<&'a Bound<'py, PyAny>>,
@@ -102,7 +102,7 @@ impl TaskState {
                 let name = Some(name_of(name)?.unbind());
                 (0, Some(Box::new(TaskRare { name, ..TaskRare::default() })))
             }
-            _ => (LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1, None),
+            _ => (next_number(py), None),
         };
         Ok(Self {
             coro: Slot::holding(wanted.coro.clone().unbind()),
@@ -123,6 +123,14 @@ impl TaskState {
     pub fn take_contents(&mut self) -> TaskContents {
         (self.coro.take(), self.context.take(), self.waiter.take(), self.rare.take())
     }
+}
+
+/// The number of a new task. Attached threads take turns, so that this needs no atomic addition, which is dear.
+#[inline]
+fn next_number(_py: Python<'_>) -> u64 {
+    let number = LAST_NUMBER.load(Ordering::Relaxed) + 1;
+    LAST_NUMBER.store(number, Ordering::Relaxed);
+    number
 }
 
 /// A name as a string.
@@ -159,7 +167,7 @@ impl Task {
         let state = TaskState::starting(wanted)?;
         let future = Future::pending_on(wanted.event_loop);
         let task = slots::classes::new_task(py, future, Self { state: Cell::new(state) })?;
-        task.as_super().get().remember_origin(wanted.event_loop)?;
+        task.as_super().get().remember_origin(py, wanted.event_loop)?;
         Self::start(&task, wanted)?;
         Ok(task)
     }
@@ -167,7 +175,7 @@ impl Task {
     /// `Task.__init__`.
     pub(super) fn initialize(slf: &Bound<'_, Self>, wanted: &Wanted<'_, '_>) -> PyResult<()> {
         let py = slf.py();
-        slf.as_super().get().initialize(wanted.event_loop)?;
+        slf.as_super().get().initialize(py, wanted.event_loop)?;
         check_coroutine(wanted.coro)?;
         let mut fresh = TaskState::starting(wanted)?;
         let mut old = slf.get().state.with(py, |state| {
@@ -186,18 +194,23 @@ impl Task {
             let place = registry::enter(slf);
             slf.get().state.with(py, |state| state.place = place);
         }
-        if wanted.eager && is_running(wanted.event_loop)? {
-            return step::start_eagerly(slf, wanted.event_loop);
+        if wanted.eager && is_running(wanted.event_loop.as_any())? {
+            return step::start_eagerly(slf, wanted.event_loop.as_any());
         }
-        Self::schedule_step(slf)
+        Self::schedule_step_on(slf, wanted.event_loop)
     }
 
     /// Has the loop make a step of the task in its next turn.
     #[inline]
     pub(super) fn schedule_step(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let event_loop = slf.as_super().get().event_loop(slf.py())?;
+        Self::schedule_step_on(slf, &event_loop)
+    }
+
+    #[inline]
+    fn schedule_step_on(slf: &Bound<'_, Self>, event_loop: &LoopRef<'_>) -> PyResult<()> {
         let py = slf.py();
-        let event_loop = slf.as_super().get().event_loop(py)?;
-        if let LoopRef::Native(native) = &event_loop {
+        if let LoopRef::Native(native) = event_loop {
             let entry = Entry::Step(slf.clone().unbind());
             // Debug mode wants handles that know where they were made, a closed loop wants to complain.
             let refused = native.get().with_state(py, |state| {
@@ -356,11 +369,11 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub(super) fn default_loop<'py>(
     py: Python<'py>,
     event_loop: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    match event_loop {
-        Some(event_loop) if !event_loop.is_none() => Ok(event_loop.clone()),
-        _ => names::get_event_loop(py)?.call0(),
-    }
+) -> PyResult<LoopRef<'py>> {
+    Ok(match event_loop {
+        Some(event_loop) if !event_loop.is_none() => LoopRef::to(event_loop),
+        _ => LoopRef::to(&names::get_event_loop(py)?.call0()?),
+    })
 }
 
 /// Refuses `eager_start` where asyncio does not know it yet.

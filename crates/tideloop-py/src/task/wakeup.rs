@@ -47,7 +47,7 @@ impl TaskStep {
         let Some(task) = self.task.with(py, |task| task.cloned(py)) else { return Ok(()) };
         let task = task.into_bound(py);
         let event_loop = task.as_super().get().event_loop(py)?;
-        current::while_current(event_loop.as_any(), &task, || step::step(&task, None))
+        current::strictly(&event_loop, &task, || step::step(&task, None))
     }
 
     #[getter(__self__)]
@@ -72,7 +72,7 @@ impl TaskWakeup {
         let task = task.into_bound(py);
         let event_loop = task.as_super().get().event_loop(py)?;
         let outcome = step::outcome_of(future)?;
-        current::while_current(event_loop.as_any(), &task, || step::step(&task, outcome))
+        current::strictly(&event_loop, &task, || step::step(&task, outcome))
     }
 
     #[getter(__self__)]
