@@ -38,9 +38,7 @@ impl From<Option<SocketAddr>> for Address {
 /// `(host, port)`, or `(host, port, flowinfo, scope_id)` for IPv6.
 pub(super) fn to_python(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAny>> {
     match address {
-        SocketAddr::V4(address) => {
-            Ok((address.ip().to_string(), address.port()).into_pyobject(py)?.into_any())
-        }
+        SocketAddr::V4(address) => Ok((address.ip().to_string(), address.port()).into_pyobject(py)?.into_any()),
         SocketAddr::V6(address) => {
             let host = ipv6_text(address.ip());
             Ok((host, address.port(), address.flowinfo(), address.scope_id()).into_pyobject(py)?.into_any())

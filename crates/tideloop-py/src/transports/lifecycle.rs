@@ -200,9 +200,10 @@ impl TcpTransport {
     /// Tells the protocol, once, and lets everything go: descriptor, protocol, loop, server.
     pub(super) fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let protocol = slf.get().state.with(py, |state| {
-            (!std::mem::replace(&mut state.gone, true)).then(|| state.protocol.cloned(py))
-        });
+        let protocol = slf
+            .get()
+            .state
+            .with(py, |state| (!std::mem::replace(&mut state.gone, true)).then(|| state.protocol.cloned(py)));
         let Some(protocol) = protocol else { return Ok(()) };
         let told = match protocol {
             Some(protocol) => protocol.bind(py).call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
@@ -326,7 +327,8 @@ fn start_reading(transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
 
 fn start_reading_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = FUNCTION.get_or_try_init(py, || wrap_pyfunction!(start_reading, py).map(|f| f.into_any().unbind()))?;
+    let function =
+        FUNCTION.get_or_try_init(py, || wrap_pyfunction!(start_reading, py).map(|f| f.into_any().unbind()))?;
     Ok(function.bind(py))
 }
 

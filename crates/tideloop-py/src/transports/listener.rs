@@ -142,9 +142,8 @@ impl Listener {
         Self::deregister(slf, event_loop);
         let again = slf.getattr(intern!(py, "_resume"))?;
         let timer = event_loop.call_method1(intern!(py, "call_later"), (ACCEPT_RETRY_SECONDS, again))?;
-        let (old, sock) = slf.get().state.with(py, |state| {
-            (state.retry.replace(Some(timer.unbind())), state.sock.cloned(py))
-        });
+        let (old, sock) =
+            slf.get().state.with(py, |state| (state.retry.replace(Some(timer.unbind())), state.sock.cloned(py)));
         drop(old);
         let wrapper = names::transport_socket(py)?.call1((sock,))?;
         let message = match is_out_of_resources(&error, py)? {
@@ -158,10 +157,8 @@ impl Listener {
         let py = slf.py();
         let fd = slf.get().state.with(py, |state| state.fd);
         let target = IoTarget::Listener(slf.clone().unbind());
-        let token = event_loop
-            .get()
-            .io_register(py, fd, target, Interest::READ)
-            .map_err(|error| os_error(py, &error))?;
+        let token =
+            event_loop.get().io_register(py, fd, target, Interest::READ).map_err(|error| os_error(py, &error))?;
         slf.get().state.with(py, |state| state.token = Some(token));
         Ok(())
     }
@@ -226,8 +223,7 @@ impl Listener {
     /// Accept no more. The socket stays open, it is the caller's.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (event_loop, retry) =
-            slf.get().state.with(py, |state| (state.event_loop.cloned(py), state.retry.take()));
+        let (event_loop, retry) = slf.get().state.with(py, |state| (state.event_loop.cloned(py), state.retry.take()));
         if let Some(event_loop) = event_loop {
             Self::deregister(slf, event_loop.bind(py));
         }
@@ -242,8 +238,7 @@ impl Listener {
     /// Accept again, after a wait.
     fn _resume(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (event_loop, timer) =
-            slf.get().state.with(py, |state| (state.event_loop.cloned(py), state.retry.take()));
+        let (event_loop, timer) = slf.get().state.with(py, |state| (state.event_loop.cloned(py), state.retry.take()));
         drop(timer);
         match event_loop {
             Some(event_loop) => Self::register(slf, event_loop.bind(py)),

@@ -119,8 +119,7 @@ impl TcpTransport {
     ) -> PyResult<()> {
         let py = slf.py();
         debug(event_loop, "%r received EOF", slf.as_any())?;
-        let keep_open =
-            protocol.call_method0(intern!(py, "eof_received")).and_then(|keep_open| keep_open.is_truthy());
+        let keep_open = protocol.call_method0(intern!(py, "eof_received")).and_then(|keep_open| keep_open.is_truthy());
         match keep_open {
             Ok(true) => {
                 slf.get().state.with(py, |state| state.read_ended = true);

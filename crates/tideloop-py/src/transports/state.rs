@@ -285,9 +285,10 @@ impl State {
     /// Everything that may be a Python object, for dropping outside of the cell.
     #[must_use = "drop it outside of the cell"]
     pub fn take_contents(&mut self) -> impl Sized + use<> {
-        let rare = self.rare.as_deref_mut().map(|rare| {
-            (rare.extra.take(), rare.socket.take(), rare.wrapper.take(), rare.empty_waiter.take())
-        });
+        let rare = self
+            .rare
+            .as_deref_mut()
+            .map(|rare| (rare.extra.take(), rare.socket.take(), rare.wrapper.take(), rare.empty_waiter.take()));
         (
             self.event_loop.take(),
             self.protocol.take(),

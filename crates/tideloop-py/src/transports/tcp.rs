@@ -12,8 +12,8 @@ use super::state::State;
 use crate::cell::Cell;
 use crate::error::leaves_the_loop;
 use crate::event_loop::{EventLoop, Readiness};
-use crate::slots::{self, Slotted};
 use crate::names;
+use crate::slots::{self, Slotted};
 
 /// A TCP connection between a protocol and the loop; an `asyncio.Transport` to isinstance.
 ///

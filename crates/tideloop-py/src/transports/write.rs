@@ -58,8 +58,7 @@ impl TcpTransport {
 
     #[inline]
     fn check_writable(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let (ended, busy) =
-            slf.get().state.with(slf.py(), |state| (state.write_ended, state.sendfile_in_progress()));
+        let (ended, busy) = slf.get().state.with(slf.py(), |state| (state.write_ended, state.sendfile_in_progress()));
         if ended {
             return Err(PyRuntimeError::new_err(format!("Cannot call {method}() after write_eof()")));
         }
