@@ -12,6 +12,7 @@ TEXTS = (
 MACHINE_PATHS = re.compile("|".join(["/wor" + "k/", "/roo" + "t/", "/tmp/(tar" + "get|plan|venv)"]))
 OPEN_WORK = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX\\b", "todo" + "!\\(", "unimplemented" + "!\\("]))
 INDEX_SETTINGS = re.compile(r"--(extra-)?index-url|--find-links|replace-with|registry *= *\"")
+KNOWN_KINDS = {"white-box", "channel", "limit"}
 LOCK_SOURCE = "registry+https://github.com/rust-lang/crates.io-index"
 
 
@@ -46,3 +47,11 @@ def test_every_requirement_is_pinned_exactly():
         if line.strip() and not line.startswith("#") and not re.fullmatch(r"-r \S+|[\w-]+==[\w.]+", line)
     ]
     assert loose == []
+
+
+def test_every_known_failure_of_a_foreign_suite_has_its_reason():
+    listed = tree.toml("tests/conformance/known_failures.toml")["failure"]
+    assert [entry for entry in listed if not entry["reason"] or entry["kind"] not in KNOWN_KINDS] == []
+    assert [entry for entry in listed if entry["kind"] != "channel" and not entry.get("line")] == []
+    tests = [test for entry in listed for test in entry["tests"]]
+    assert sorted(tests) == sorted(set(tests))
