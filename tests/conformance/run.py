@@ -38,7 +38,7 @@ ON_TRIAL = "--loop tideloop:new_event_loop --future tideloop:Future --task tidel
 
 Results = dict[str, list[str]]
 
-# Prints the source of each test that is named on the command line, with the methods of its class that it calls, as JSON.
+# Prints the source of each test that is named, with the methods of its class that it calls, as JSON.
 SOURCES = """
 import inspect, json, re, sys, stdlib_cases
 def source(function):
