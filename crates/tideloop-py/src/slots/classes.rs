@@ -5,7 +5,6 @@
 //! `extern "C"` function would abort the interpreter.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -25,12 +24,12 @@ macro_rules! slot_functions {
         $(#[$doc])*
         unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             let body = move || -> $result {
-                // SAFETY: the interpreter calls slots of a type from attached threads alone.
-                let $py = unsafe { Python::assume_attached() };
+                // SAFETY: the interpreter calls slots and methods from attached threads alone.
+                let $py = unsafe { ::pyo3::Python::assume_attached() };
                 $($body)*
             };
-            catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-                raise_panic(&*panic);
+            ::std::panic::catch_unwind(::std::panic::AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+                $crate::slots::classes::raise_panic(&*panic);
                 $failed
             })
         }
@@ -131,7 +130,7 @@ pub fn new_future_iter(py: Python<'_>, iter: FutureIter) -> PyResult<Bound<'_, F
 /// # Safety
 /// `object` is a live instance of `T` and outlives the slot's call.
 #[inline]
-unsafe fn argument<'a, 'py, T>(py: Python<'py>, object: *mut ffi::PyObject) -> Borrowed<'a, 'py, T> {
+pub(super) unsafe fn argument<'a, 'py, T>(py: Python<'py>, object: *mut ffi::PyObject) -> Borrowed<'a, 'py, T> {
     // SAFETY: the caller vouches for the object.
     let object = unsafe { Borrowed::from_ptr(py, object) };
     // SAFETY: and for its class.

@@ -90,6 +90,15 @@ impl<'py> LoopRef<'py> {
 
     /// The loop as an object.
     #[inline]
+    pub fn into_any(self) -> Bound<'py, PyAny> {
+        match self {
+            Self::Native(event_loop) => event_loop.into_any(),
+            Self::Foreign(event_loop) => event_loop,
+        }
+    }
+
+    /// The loop as an object, borrowed.
+    #[inline]
     pub fn as_any(&self) -> &Bound<'py, PyAny> {
         match self {
             Self::Native(event_loop) => event_loop.as_any(),

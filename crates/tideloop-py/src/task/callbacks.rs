@@ -152,7 +152,7 @@ impl FutureState {
 
 impl Future {
     /// Calls `function(self)` in `context` when the future is done: soon, if it is done now.
-    pub(super) fn add_callback(
+    pub(crate) fn add_callback(
         slf: &Bound<'_, Self>,
         function: &Bound<'_, PyAny>,
         context: &Bound<'_, PyAny>,

@@ -193,7 +193,7 @@ impl Future {
 
     /// Sets the result and schedules the callbacks.
     #[inline]
-    pub(super) fn finish(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn finish(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let result = result.unbind();
         let set = slf.get().state.with(py, |state| {
@@ -287,7 +287,7 @@ impl Future {
 
     /// The result; or what `Future.result` raises.
     #[inline]
-    pub(super) fn result_native<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn result_native<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let result = self.state.with(py, |state| {
             if state.status == Status::Finished && !state.failed { state.outcome.cloned(py) } else { None }
         });
@@ -368,6 +368,38 @@ impl Future {
 
     pub(super) fn source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |state| state.rare.as_ref()?.source_traceback.as_ref().map(|stack| stack.clone_ref(py)))
+    }
+
+    /// `Future.done`.
+    #[inline]
+    pub(crate) fn is_done(&self, py: Python<'_>) -> bool {
+        self.status(py) != Status::Pending
+    }
+
+    /// `Future.cancelled`.
+    #[inline]
+    pub(crate) fn is_cancelled(&self, py: Python<'_>) -> bool {
+        self.status(py) == Status::Cancelled
+    }
+
+    /// `Future.get_loop`.
+    #[inline]
+    pub(crate) fn loop_object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.event_loop(py)?.into_any())
+    }
+
+    /// `Future.exception`.
+    pub(crate) fn exception_native<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (status, exception) = self.state.with(py, |state| {
+            state.log_traceback = false;
+            (state.status, if state.failed { state.outcome.cloned(py) } else { None })
+        });
+        match status {
+            Status::Finished => Ok(exception.unwrap_or_else(|| py.None()).into_bound(py)),
+            Status::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
+            Status::Pending if self.is_alive(py) => Err(errors::invalid_state(py, "Exception is not set.")),
+            Status::Pending => Err(errors::invalid_state(py, "Future object is not initialized.")),
+        }
     }
 
     /// Whether there is nothing to report when it dies.

@@ -1,4 +1,5 @@
-//! `Future` as Python sees it: asyncio's public methods, and the private attributes that libraries rely on.
+//! `Future` as Python sees it: asyncio's public methods (the hot ones are in `slots/methods.rs`), and the private
+//! attributes that libraries rely on.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -7,9 +8,9 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::future::{FutureState, Status};
-use super::{Future, FutureIter, errors, report, task};
+use super::{Future, FutureIter, report, task};
 use crate::slots::classes::{Exact, exact_class};
-use crate::{names, slots};
+use crate::names;
 
 #[pymethods]
 impl Future {
@@ -59,50 +60,11 @@ impl Future {
         FutureIter::over(slf)
     }
 
-    /// Return the result, or raise the exception, or `CancelledError`; `InvalidStateError` while there is neither.
-    /// Corresponds to `asyncio.Future.result`.
-    fn result<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.result_native(py)
-    }
-
-    /// Return the exception that was set, or None; raise `CancelledError` where cancelled and `InvalidStateError`
-    /// while pending. Corresponds to `asyncio.Future.exception`.
-    fn exception<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if !self.is_alive(py) {
-            return Err(errors::invalid_state(py, "Future object is not initialized."));
-        }
-        match self.status(py) {
-            Status::Pending => Err(errors::invalid_state(py, "Exception is not set.")),
-            Status::Cancelled => Err(PyErr::from_value(self.cancelled_error(py)?)),
-            Status::Finished => Ok(self.stored_exception(py).map(|exception| exception.into_bound(py))),
-        }
-    }
-
-    /// Mark the future done with a result. Corresponds to `asyncio.Future.set_result`.
-    #[pyo3(signature = (result, /))]
-    fn set_result(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
-        Self::finish(slf, result)
-    }
-
     /// Mark the future done with an exception, an instance or a class. Corresponds to
     /// `asyncio.Future.set_exception`.
     #[pyo3(signature = (exception, /))]
     fn set_exception(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
         Self::fail(slf, exception)
-    }
-
-    /// Have `fn(self)` called soon after the future is done, in `context` or a copy of the current one.
-    /// Corresponds to `asyncio.Future.add_done_callback`.
-    #[pyo3(signature = (r#fn, /, *, context=None))]
-    fn add_done_callback(
-        slf: &Bound<'_, Self>,
-        r#fn: &Bound<'_, PyAny>,
-        context: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        match context {
-            Some(context) if !context.is_none() => Self::add_callback(slf, r#fn, context),
-            _ => Self::add_callback(slf, r#fn, &slots::copy_context(slf.py())?),
-        }
     }
 
     /// Remove all callbacks that equal `fn`; how many there were. Corresponds to
@@ -119,22 +81,6 @@ impl Future {
     fn cancel(slf: &Bound<'_, Self>, msg: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         slf.get().check_alive(slf.py())?;
         Self::cancel_native(slf, msg.map(|msg| msg.clone().unbind()))
-    }
-
-    /// Whether the future was cancelled. Corresponds to `asyncio.Future.cancelled`.
-    fn cancelled(&self, py: Python<'_>) -> bool {
-        self.status(py) == Status::Cancelled
-    }
-
-    /// Whether there is a result or an exception, or the future was cancelled. Corresponds to
-    /// `asyncio.Future.done`.
-    fn done(&self, py: Python<'_>) -> bool {
-        self.status(py) != Status::Pending
-    }
-
-    /// The event loop that the future belongs to. Corresponds to `asyncio.Future.get_loop`.
-    fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self.event_loop(py)?.as_any().clone())
     }
 
     fn _make_cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -240,15 +186,5 @@ impl Future {
     fn __clear__(slf: &Bound<'_, Self>) {
         let contents = slf.get().state.with(slf.py(), FutureState::take_contents);
         drop(contents);
-    }
-}
-
-impl Future {
-    /// The exception that was set, now retrieved.
-    fn stored_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |state| {
-            state.log_traceback = false;
-            if state.failed { state.outcome.cloned(py) } else { None }
-        })
     }
 }
