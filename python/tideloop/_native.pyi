@@ -36,6 +36,12 @@ __version__: Final[str]
 def all_tasks() -> list[Task[Any]]:
     """Every native task that is not done, of any loop."""
 
+def _current_task(event_loop: asyncio.AbstractEventLoop, default: Any = None, /) -> Any:
+    """The native task that a loop runs at the moment, or what asyncio has for a foreign loop."""
+
+def _set_current_task(event_loop: asyncio.AbstractEventLoop, task: Task[Any] | None, /) -> bool:
+    """Whether the loop is native, and has been given its current task."""
+
 def task_count() -> int:
     """How many native tasks there are."""
 
