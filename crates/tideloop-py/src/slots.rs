@@ -10,6 +10,7 @@ pub mod finalizer;
 pub mod handles;
 pub mod loop_slot;
 mod memory;
+pub mod methods;
 pub mod roster;
 
 use std::ptr;
