@@ -393,6 +393,8 @@ def test_task_can_be_subclassed(loop, loop_kind):
             return super().cancel(msg)
 
     task = Mine(value("subclass"), loop=loop, name="mine")
+    assert isinstance(task, asyncio.Task)
+    assert isinstance(task, Mine)
     assert repr(task).startswith("<Mine pending name='mine'")
     assert loop.run_until_complete(task) == "subclass"
     task = Mine(value(), loop=loop)

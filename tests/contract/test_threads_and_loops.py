@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from support import program_output, run_program
+from support import program_output, run_program, until
 
 
 def in_thread(function):
@@ -113,6 +113,7 @@ def test_loops_in_two_threads_talk_over_a_connection(make_loop):
             stop.append((loop, done))
             started.set()
             await done.wait()
+            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
             server.close()
             await server.wait_closed()
 
@@ -245,6 +246,8 @@ def child():
     async def main():
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         data = await client(server.sockets[0].getsockname())
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.001)
         server.close()
         return 0 if data == b"hello" else 3
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -261,6 +264,8 @@ async def main():
         assert await client(address) == b"hello"
     writer.close()
     await writer.wait_closed()
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0.001)
     server.close()
     await server.wait_closed()
     return "parent serves on"
