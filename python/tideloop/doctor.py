@@ -256,11 +256,13 @@ def _print(report: Facts) -> None:
         _print_plain(sections)
     else:
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")  # a path stays whole
         for name, facts in sections.items():
             table.add_row(f"[bold]{name}[/]")
             for key, value in facts.items():
                 table.add_row(f"  {key.replace('_', ' ')}", _text(value))
-        Console(soft_wrap=True, highlight=False).print(table)
+        Console(highlight=False).print(table)
     for problem in report["problems"]:
         print(f"broken: {problem}", file=sys.stderr)
     if not report["problems"]:

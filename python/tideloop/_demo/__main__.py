@@ -191,9 +191,13 @@ def _rows(report: dict[str, Any]) -> Iterator[list[str]]:
                 f"{result['requests_per_s'] / base['requests_per_s']:.2f}",
                 f"{result['server_cpu_us']:.1f} µs",
                 f"{result['server_cpu_us'] / base['server_cpu_us']:.2f}",
-                f"{result['p50_ms']:.2f} ms",
-                f"{result['p99_ms']:.2f} ms",
+                _milliseconds(result["p50_ms"]),
+                _milliseconds(result["p99_ms"]),
             ]
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
 
 
 def _print_table(report: dict[str, Any]) -> None:
