@@ -1,4 +1,5 @@
-//! The loop's methods that Python calls: arguments are checked here, the work is done by its neighbours.
+//! The loop's methods that Python calls: arguments are checked here, the work is done by its neighbours. The hot
+//! ones are called through `slots/loop_methods.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -51,17 +52,6 @@ impl EventLoop {
         drop(contents);
     }
 
-    /// Arrange for `callback(*args)` in the next turn; returns its handle. Corresponds to `loop.call_soon`.
-    #[pyo3(signature = (callback, *args, context=None))]
-    fn call_soon(
-        slf: &Bound<'_, Self>,
-        callback: &Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<Handle>> {
-        Self::call_soon_native(slf, callback, args, context)
-    }
-
     /// `call_soon` from any thread; wakes the loop if it waits. Corresponds to `loop.call_soon_threadsafe`.
     #[pyo3(signature = (callback, *args, context=None))]
     fn call_soon_threadsafe(
@@ -71,19 +61,6 @@ impl EventLoop {
         context: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<Handle>> {
         Self::call_soon_threadsafe_native(slf, callback, args, context)
-    }
-
-    /// Arrange for `callback(*args)` after `delay` seconds, never earlier. Corresponds to `loop.call_later`.
-    #[pyo3(signature = (delay, callback, *args, context=None))]
-    fn call_later(
-        slf: &Bound<'_, Self>,
-        delay: &Bound<'_, PyAny>,
-        callback: &Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<TimerHandle>> {
-        let when = time() + seconds(delay, "delay must not be None", "delay")?;
-        Self::call_at_native(slf, when, callback, args, context, "call_later")
     }
 
     /// Arrange for `callback(*args)` when the loop's clock reads `when` seconds. Corresponds to `loop.call_at`.
@@ -97,41 +74,6 @@ impl EventLoop {
     ) -> PyResult<Py<TimerHandle>> {
         let when = seconds(when, "when cannot be None", "when")?;
         Self::call_at_native(slf, when, callback, args, context, "call_at")
-    }
-
-    /// Seconds on the loop's monotonic clock. Corresponds to `loop.time`.
-    fn time(&self) -> f64 {
-        time()
-    }
-
-    /// A future of this loop. Corresponds to `loop.create_future`.
-    fn create_future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, task::Future>> {
-        task::create_future(slf.py(), slf)
-    }
-
-    /// Schedule a coroutine and return its task. Corresponds to `loop.create_task`.
-    #[pyo3(signature = (coro, *, name=None, context=None, **kwargs))]
-    fn create_task<'py>(
-        slf: &Bound<'py, Self>,
-        coro: &Bound<'py, PyAny>,
-        name: Option<&Bound<'py, PyAny>>,
-        context: Option<&Bound<'py, PyAny>>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        slf.get().check_usable(py)?;
-        let (native, eager) = slf.get().with_state(py, |state| {
-            let by_factory = state.task_factory.is_some() && !state.eager_tasks;
-            (!by_factory && !state.asyncio_tasks, state.eager_tasks)
-        });
-        if !native {
-            return Self::create_task_elsewhere(slf, coro, name, context, kwargs);
-        }
-        let eager = match kwargs {
-            Some(kwargs) => eager_start(kwargs)?.unwrap_or(eager),
-            None => eager,
-        };
-        task::create_task(py, slf.as_any(), coro, name, context, eager)
     }
 
     /// Make tasks by `factory(loop, coro, **kwargs)`; None for the loop's own. `asyncio.eager_task_factory` makes
@@ -160,11 +102,6 @@ impl EventLoop {
     #[getter]
     fn _task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.get_task_factory(py)
-    }
-
-    /// Whether debug mode is on. Corresponds to `loop.get_debug`.
-    fn get_debug(&self, py: Python<'_>) -> bool {
-        self.debug(py)
     }
 
     /// Turn debug mode on or off. Corresponds to `loop.set_debug`.
@@ -352,6 +289,42 @@ impl EventLoop {
 }
 
 impl EventLoop {
+    /// `loop.call_later`.
+    pub(crate) fn call_later_native(
+        slf: &Bound<'_, Self>,
+        delay: &Bound<'_, PyAny>,
+        callback: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<TimerHandle>> {
+        let when = time() + seconds(delay, "delay must not be None", "delay")?;
+        Self::call_at_native(slf, when, callback, args, context, "call_later")
+    }
+
+    /// `loop.create_task`.
+    pub(crate) fn create_task_native<'py>(
+        slf: &Bound<'py, Self>,
+        coro: &Bound<'py, PyAny>,
+        name: Option<&Bound<'py, PyAny>>,
+        context: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.get().check_usable(py)?;
+        let (native, eager) = slf.get().with_state(py, |state| {
+            let by_factory = state.task_factory.is_some() && !state.eager_tasks;
+            (!by_factory && !state.asyncio_tasks, state.eager_tasks)
+        });
+        if !native {
+            return Self::create_task_elsewhere(slf, coro, name, context, kwargs);
+        }
+        let eager = match kwargs {
+            Some(kwargs) => eager_start(kwargs)?.unwrap_or(eager),
+            None => eager,
+        };
+        task::create_task(py, slf.as_any(), coro, name, context, eager)
+    }
+
     /// A task by the user's factory, or an `_asyncio.Task`: asyncio's own function knows what the running version
     /// hands to a factory.
     fn create_task_elsewhere<'py>(

@@ -35,6 +35,7 @@ use crate::transports::TcpTransport;
 pub use entry::{Entry, Readiness};
 pub use handle::{Handle, TimerHandle};
 pub use io::{Interest, IoTarget};
+pub(crate) use scheduling::time;
 
 /// Seconds; asyncio's default for `loop.slow_callback_duration`.
 const SLOW_CALLBACK_SECONDS: f64 = 0.1;
@@ -256,5 +257,6 @@ impl Drop for EventLoop {
 /// Adds what is not a class.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     handle::set_up(module.py())?;
+    crate::slots::loop_methods::install(module.py())?;
     fork::init(module)
 }

@@ -19,7 +19,7 @@ pub(super) fn deadline_ns(when: f64) -> u64 {
 }
 
 /// Seconds on the loop's clock, which is `time.monotonic()`'s.
-pub(super) fn time() -> f64 {
+pub(crate) fn time() -> f64 {
     clock::now_ns() as f64 / NANOSECONDS
 }
 

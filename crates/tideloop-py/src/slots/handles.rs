@@ -1,6 +1,5 @@
 //! The memory of `Handle` and `TimerHandle`: one is made for every scheduled callback, so freed ones are used again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -8,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::type_object::PyTypeInfo;
 
-use super::classes::{raise_panic, slot_functions};
+use super::classes::slot_functions;
 use super::memory::{self, Pool};
 use super::{Slotted, track, write_contents};
 use crate::event_loop::{Handle, TimerHandle};

@@ -16,7 +16,8 @@ use pyo3::types::{PyTuple, PyType};
 use super::classes::{argument, slot_functions};
 use crate::task::{Future, Task};
 
-type Object = *mut ffi::PyObject;
+/// A pointer to a Python object, as C functions get and return it.
+pub type Object = *mut ffi::PyObject;
 
 /// What a C function returns for the outcome of a Rust one.
 #[inline]
@@ -30,8 +31,9 @@ pub fn returned(py: Python<'_>, outcome: PyResult<Bound<'_, PyAny>>) -> Object {
     }
 }
 
+/// True or False.
 #[inline]
-fn truth(py: Python<'_>, value: bool) -> Object {
+pub fn truth(py: Python<'_>, value: bool) -> Object {
     pyo3::types::PyBool::new(py, value).to_owned().into_any().into_ptr()
 }
 
@@ -77,13 +79,9 @@ slot_functions! {
     fn add_done_callback(py, slf: Object, values: *const Object, count: ffi::Py_ssize_t, names: Object) -> Object {
         // SAFETY: the method of this class.
         let future = unsafe { argument::<Future>(py, slf) };
-        // SAFETY: NULL or a tuple of strings.
-        let names = unsafe { Bound::from_borrowed_ptr_or_opt(py, names) };
-        let keywords = names.as_ref().and_then(|names| names.cast::<PyTuple>().ok());
-        let all = count as usize + keywords.map_or(0, |names| names.len());
-        // SAFETY: as many arguments as the interpreter says there are.
-        let values = unsafe { arguments(values, all) };
-        let outcome = callback_and_context(py, values, keywords).and_then(|(callback, context)| match context {
+        // SAFETY: the arguments that this function was called with.
+        let arguments = unsafe { Arguments::new(py, values, count, names) };
+        let outcome = callback_and_context(&arguments).and_then(|(callback, context)| match context {
             Some(context) if !context.is_none() => Future::add_callback(&future, &callback, &context),
             _ => Future::add_callback(&future, &callback, &super::copy_context(py)?),
         });
@@ -91,45 +89,84 @@ slot_functions! {
     } or ptr::null_mut();
 }
 
-/// The arguments of a C function that takes them as an array.
-///
-/// # Safety
-/// `count` objects lie at `values`, and live for as long as the function runs.
-unsafe fn arguments<'a>(values: *const Object, count: usize) -> &'a [Object] {
-    if count == 0 {
-        return &[];
+/// The arguments of a C function that takes them as an array, the values of keywords last.
+pub struct Arguments<'a, 'py> {
+    values: &'a [Object],
+    names: Option<Bound<'py, PyTuple>>,
+    py: Python<'py>,
+}
+
+impl<'py> Arguments<'_, 'py> {
+    /// # Safety
+    /// They are what the interpreter passed to a function of METH_FASTCALL | METH_KEYWORDS, which does not return
+    /// before they are dropped.
+    #[inline]
+    pub unsafe fn new(py: Python<'py>, values: *const Object, count: ffi::Py_ssize_t, names: Object) -> Self {
+        // SAFETY: NULL or a tuple of strings.
+        let names = unsafe { Bound::from_borrowed_ptr_or_opt(py, names) };
+        let names = names.and_then(|names| names.cast_into::<PyTuple>().ok());
+        let count = count as usize + names.as_ref().map_or(0, |names| names.len());
+        let values = match count {
+            0 => &[],
+            // SAFETY: the caller vouches for it.
+            _ => unsafe { std::slice::from_raw_parts(values, count) },
+        };
+        Self { values, names, py }
     }
-    // SAFETY: the caller vouches for it.
-    unsafe { std::slice::from_raw_parts(values, count) }
+
+    /// The positional ones.
+    #[inline]
+    pub fn positional(&self) -> &[Object] {
+        let named = self.names.as_ref().map_or(0, |names| names.len());
+        &self.values[..self.values.len() - named]
+    }
+
+    /// The named ones.
+    pub fn keywords(&self) -> impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let first = self.positional().len();
+        let names = self.names.iter().flatten();
+        names.zip(&self.values[first..]).map(|(name, value)| (name, self.own(value)))
+    }
+
+    /// A reference of one's own to one of them.
+    #[inline]
+    pub fn own(&self, value: &Object) -> Bound<'py, PyAny> {
+        // SAFETY: a live argument of the running call.
+        unsafe { Bound::from_borrowed_ptr(self.py, *value) }
+    }
+
+    /// The value of `context`, where `function` knows no other keyword.
+    #[inline]
+    pub fn only_context(&self, function: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.names.is_none() {
+            return Ok(None);
+        }
+        let mut context = None;
+        for (name, value) in self.keywords() {
+            if !name.eq(intern!(self.py, "context"))? {
+                let message = format!("{function}() got an unexpected keyword argument '{name}'");
+                return Err(PyTypeError::new_err(message));
+            }
+            context = Some(value);
+        }
+        Ok(context)
+    }
 }
 
 /// The arguments of `add_done_callback(fn, /, *, context=None)`.
 fn callback_and_context<'py>(
-    py: Python<'py>,
-    values: &[Object],
-    keywords: Option<&Bound<'py, PyTuple>>,
+    arguments: &Arguments<'_, 'py>,
 ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
-    // SAFETY: a live argument.
-    let own = |object: &Object| unsafe { Bound::from_borrowed_ptr(py, *object) };
-    let named = keywords.map_or(0, |keywords| keywords.len());
-    let (positional, rest) = values.split_at(values.len() - named);
-    let [callback] = positional else {
-        let message = format!("add_done_callback() takes exactly one positional argument ({} given)", positional.len());
+    let [callback] = arguments.positional() else {
+        let given = arguments.positional().len();
+        let message = format!("add_done_callback() takes exactly one positional argument ({given} given)");
         return Err(PyTypeError::new_err(message));
     };
-    let mut context = None;
-    for (name, value) in keywords.into_iter().flatten().zip(rest) {
-        if !name.eq(intern!(py, "context"))? {
-            let message = format!("add_done_callback() got an unexpected keyword argument '{name}'");
-            return Err(PyTypeError::new_err(message));
-        }
-        context = Some(own(value));
-    }
-    Ok((own(callback), context))
+    Ok((arguments.own(callback), arguments.only_context("add_done_callback")?))
 }
 
 /// One method: how it is called and what its help says.
-fn definition(name: &'static CStr, call: ffi::PyMethodDefPointer, flags: i32, help: &'static CStr) -> ffi::PyMethodDef {
+pub fn definition(name: &'static CStr, call: ffi::PyMethodDefPointer, flags: i32, help: &'static CStr) -> ffi::PyMethodDef {
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: call, ml_flags: flags, ml_doc: help.as_ptr() }
 }
 
@@ -178,7 +215,8 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     add(&py.get_type::<Task>(), definitions(true))
 }
 
-fn add(class: &Bound<'_, PyType>, methods: Vec<ffi::PyMethodDef>) -> PyResult<()> {
+/// Puts methods into a class.
+pub fn add(class: &Bound<'_, PyType>, methods: Vec<ffi::PyMethodDef>) -> PyResult<()> {
     let py = class.py();
     // Descriptors refer to their definitions for as long as the process runs.
     for method in Vec::leak(methods) {

@@ -5,12 +5,14 @@
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::callbacks::{Callback, Callbacks};
 use super::{Task, errors};
 use crate::cell::{Cell, Slot};
 use crate::names;
+use crate::slots::classes::{Exact, exact_class};
 use crate::slots::loop_slot::{LoopRef, LoopSlot};
 use crate::slots::{self, Slotted, calls};
 
@@ -368,6 +370,29 @@ impl Future {
 
     pub(super) fn source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |state| state.rare.as_ref()?.source_traceback.as_ref().map(|stack| stack.clone_ref(py)))
+    }
+
+    /// asyncio's class, so that `isinstance(future, asyncio.Future)` holds; a derived class is itself.
+    #[inline]
+    pub(crate) fn shown_class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyType>> {
+        match exact_class(slf.as_any()) {
+            Exact::Future => names::future_class(slf.py()).cloned(),
+            Exact::Task => names::task_class(slf.py()).cloned(),
+            Exact::Other => Ok(slf.get_type()),
+        }
+    }
+
+    /// `_asyncio_future_blocking`.
+    #[inline]
+    pub(crate) fn blocking(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.blocking)
+    }
+
+    /// Assigns `_asyncio_future_blocking`.
+    pub(crate) fn set_blocking(&self, py: Python<'_>, blocking: bool) -> PyResult<()> {
+        self.check_alive(py)?;
+        self.state.with(py, |state| state.blocking = blocking);
+        Ok(())
     }
 
     /// `Future.done`.

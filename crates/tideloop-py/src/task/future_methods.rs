@@ -1,5 +1,5 @@
-//! `Future` as Python sees it: asyncio's public methods (the hot ones are in `slots/methods.rs`), and the private
-//! attributes that libraries rely on.
+//! `Future` as Python sees it: asyncio's public methods, and the private attributes that libraries rely on. The hot
+//! ones are in `slots/methods.rs` and `slots/attributes.rs`.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -9,7 +9,6 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::future::{FutureState, Status};
 use super::{Future, FutureIter, report, task};
-use crate::slots::classes::{Exact, exact_class};
 use crate::names;
 
 #[pymethods]
@@ -25,17 +24,6 @@ impl Future {
     fn __init__(slf: &Bound<'_, Self>, r#loop: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let event_loop = task::default_loop(slf.py(), r#loop)?;
         slf.get().initialize(slf.py(), &event_loop)
-    }
-
-    /// asyncio's class, so that `isinstance(future, asyncio.Future)` holds; a derived class is itself.
-    #[getter(__class__)]
-    fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyType>> {
-        let py = slf.py();
-        match exact_class(slf.as_any()) {
-            Exact::Future => names::future_class(py).cloned(),
-            Exact::Task => names::task_class(py).cloned(),
-            Exact::Other => Ok(slf.get_type()),
-        }
     }
 
     #[classmethod]
@@ -91,20 +79,6 @@ impl Future {
     fn _state(&self, py: Python<'_>) -> PyResult<&'static str> {
         self.check_alive(py)?;
         Ok(self.status(py).name())
-    }
-
-    #[getter(_asyncio_future_blocking)]
-    fn get_asyncio_future_blocking(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.blocking)
-    }
-
-    #[setter(_asyncio_future_blocking)]
-    fn set_asyncio_future_blocking(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = value.py();
-        self.check_alive(py)?;
-        let blocking = value.is_truthy()?;
-        self.state.with(py, |state| state.blocking = blocking);
-        Ok(())
     }
 
     #[getter]

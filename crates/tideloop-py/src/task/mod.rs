@@ -60,6 +60,7 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     slots::classes::install(py);
     slots::methods::install(py)?;
+    slots::attributes::install(py)?;
     let future = slots::classes::new_future(py, Future::blank())?;
     let task = slots::classes::new_task(py, Future::blank(), Task::blank())?;
     let known = slots::verify(&future) && slots::verify(&task) && slots::verify(task.as_super());

@@ -294,6 +294,16 @@ impl Task {
         })
     }
 
+    /// `_log_destroy_pending`.
+    pub(crate) fn logs_destroy_pending(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.log_destroy_pending)
+    }
+
+    /// Assigns `_log_destroy_pending`.
+    pub(crate) fn log_destroy_pending(&self, py: Python<'_>, wanted: bool) {
+        self.state.with(py, |state| state.log_destroy_pending = wanted);
+    }
+
     /// Whether there is nothing to report when it dies.
     #[inline]
     pub(crate) fn dies_silently(&self, future: &Future) -> bool {

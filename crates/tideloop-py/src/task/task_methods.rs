@@ -1,6 +1,6 @@
 //! `Task` as Python sees it, beyond what it has as a `Future`.
 
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -133,23 +133,6 @@ impl Task {
     #[getter]
     fn _num_cancels_requested(&self, py: Python<'_>) -> u32 {
         self.cancelling(py)
-    }
-
-    #[getter(_log_destroy_pending)]
-    fn get_log_destroy_pending(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.log_destroy_pending)
-    }
-
-    #[setter(_log_destroy_pending)]
-    fn set_log_destroy_pending(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let wanted = value.is_truthy()?;
-        self.state.with(value.py(), |state| state.log_destroy_pending = wanted);
-        Ok(())
-    }
-
-    #[deleter(_log_destroy_pending)]
-    fn delete_log_destroy_pending(&self) -> PyResult<()> {
-        Err(PyAttributeError::new_err("cannot delete attribute"))
     }
 
     /// Why the task waits, or last waited: "start", "turn", "future", "task", "other" or "error". What it waits for
