@@ -18,7 +18,7 @@ from ._sock_calls import SockCalls, check_no_ssl_socket
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["BINDS_AS_313", "NO_TLS", "Connections", "bind_error", "check_tls_timeouts"]
+__all__ = ["BINDS_AS_313", "NO_TLS", "Connections", "bind_error", "check_tls_timeouts", "require_no_tls"]
 
 _AddrInfo = tuple[Any, Any, int, str, Any]  # family, type, protocol, canonical name, address
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
@@ -77,6 +77,7 @@ class Connections(SockCalls):
         if host is not None or port is not None:
             if sock is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
+            require_no_tls(ssl)
             infos = await self._resolve_or_fail((host, port), family, proto, flags)
             local_infos = None
             if local_addr is not None:
@@ -236,6 +237,12 @@ class Connections(SockCalls):
             raise
         finally:
             del failures, mine  # the exceptions' tracebacks lead back to this frame
+
+
+def require_no_tls(ssl: bool | SSLContext | None) -> None:
+    """Say that TLS is missing before a name is looked up or an address taken, not after."""
+    if ssl:
+        raise NotImplementedError(NO_TLS)
 
 
 def check_tls_timeouts(tls: bool, handshake: float | None, shutdown: float | None) -> None:
