@@ -19,6 +19,9 @@ imported! {
     os_strerror: PyAny = "os", "strerror";
     /// `asyncio.Handle`
     handle_class: PyType = "asyncio.events", "Handle";
+    /// `asyncio.events._ThreadSafeHandle`
+    #[cfg(Py_3_14)]
+    thread_safe_handle_class: PyType = "asyncio.events", "_ThreadSafeHandle";
     /// `asyncio.TimerHandle`
     timer_handle_class: PyType = "asyncio.events", "TimerHandle";
     /// `asyncio.Future`, the public class

@@ -11,6 +11,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::timers::TimerKey;
 
 use super::EventLoop;
+use super::running::{self, Running};
 use crate::cell::{Cell, Slot};
 use crate::error::leaves_the_loop;
 use crate::names;
@@ -26,6 +27,8 @@ struct HandleState {
     source_traceback: Slot,
     /// What it looked like, kept from before a cancellation in debug mode.
     shown: Slot,
+    /// Made by `call_soon_threadsafe`, on versions where that makes a difference.
+    running: Option<Box<Running>>,
     cancelled: bool,
 }
 
@@ -65,6 +68,7 @@ impl HandleState {
             event_loop: Slot::EMPTY,
             source_traceback: Slot::EMPTY,
             shown: Slot::EMPTY,
+            running: None,
             cancelled: false,
         }
     }
@@ -99,7 +103,7 @@ impl Handle {
         if let Some(event_loop) = state.event_loop.take() {
             event_loop.drop_ref(py);
         }
-        drop((state.source_traceback.take(), state.shown.take()));
+        drop((state.source_traceback.take(), state.shown.take(), state.running.take()));
     }
 
     #[inline]
@@ -127,6 +131,7 @@ impl Handle {
                 event_loop: Slot::holding(event_loop.clone().unbind()),
                 source_traceback: Slot::maybe(source_traceback),
                 shown: Slot::EMPTY,
+                running: None,
                 cancelled: false,
             }),
         })
@@ -154,14 +159,44 @@ impl Handle {
             if state.cancelled {
                 return None;
             }
+            if running::EXISTS
+                && let Some(running) = &mut state.running
+            {
+                running.begin(running::this_thread(py));
+            }
             Some((state.callback.cloned(py)?, state.args.cloned(py)?, state.context.cloned(py)?))
         });
         let Some((callback, args, context)) = parts else { return Ok(()) };
         let context = context.into_bound(py);
         let outcome = slots::in_context(&context, || callback.bind(py).call(args.bind(py), None));
+        if running::EXISTS {
+            slf.get().end_run(py);
+        }
         match outcome {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) | Err(error) => Self::report(slf, error),
+        }
+    }
+
+    /// The callback has ended: threads that wait for that go on.
+    fn end_run(&self, py: Python<'_>) {
+        if let Some(gate) = self.state.with(py, |state| state.running.as_mut()?.end()) {
+            gate.open();
+        }
+    }
+
+    /// Waits until the callback does not run in another thread.
+    fn wait_for_run(&self, py: Python<'_>) {
+        let thread = running::this_thread(py);
+        while let Some(gate) = self.state.with(py, |state| state.running.as_mut()?.gate_for(thread)) {
+            gate.wait(py);
+        }
+    }
+
+    /// Has `cancel` and `cancelled` wait while the callback runs in another thread, where asyncio's do.
+    pub(super) fn make_threadsafe(&self, py: Python<'_>) {
+        if running::EXISTS {
+            self.state.with(py, |state| state.running = Some(Box::default()));
         }
     }
 
@@ -237,6 +272,10 @@ impl Handle {
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<&'py Bound<'py, PyType>> {
         let py = slf.py();
+        #[cfg(Py_3_14)]
+        if slf.get().state.with(py, |state| state.running.is_some()) {
+            return names::thread_safe_handle_class(py);
+        }
         match slf.cast::<TimerHandle>() {
             Ok(_) => names::timer_handle_class(py),
             Err(_) => names::handle_class(py),
@@ -249,17 +288,19 @@ impl Handle {
     pub(super) fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let keep_shown = this.event_loop(py).is_some_and(|event_loop| event_loop.get().debug(py));
-        let shown = if keep_shown && !this.is_cancelled(py) { Some(slf.repr()?.into_any().unbind()) } else { None };
+        this.wait_for_run(py);
+        if this.state.with(py, |state| std::mem::replace(&mut state.cancelled, true)) {
+            return Ok(());
+        }
+        let event_loop = this.event_loop(py);
+        let in_debug = event_loop.as_ref().is_some_and(|event_loop| event_loop.get().debug(py));
+        // Callback and arguments are let go; debug mode remembers what they looked like.
+        let shown = if in_debug { Some(slf.repr()?.into_any().unbind()) } else { None };
         let old = this.state.with(py, |state| {
-            if state.cancelled {
-                return None;
-            }
-            state.cancelled = true;
             let before = if shown.is_some() { state.shown.replace(shown) } else { None };
-            Some((state.callback.take(), state.args.take(), before, state.event_loop.cloned(py)))
+            (state.callback.take(), state.args.take(), before)
         });
-        if let (Some((_, _, _, Some(event_loop))), Ok(timer)) = (&old, slf.cast::<TimerHandle>()) {
+        if let (Some(event_loop), Ok(timer)) = (event_loop, slf.cast::<TimerHandle>()) {
             let key = timer.get().timer.with(py, |timer| timer.key.take());
             drop(key.and_then(|key| event_loop.get().with_state(py, |state| state.timers.remove(key))));
         }
@@ -269,6 +310,7 @@ impl Handle {
 
     /// Whether the callback was cancelled. Corresponds to `asyncio.Handle.cancelled`.
     fn cancelled(&self, py: Python<'_>) -> bool {
+        self.wait_for_run(py);
         self.is_cancelled(py)
     }
 

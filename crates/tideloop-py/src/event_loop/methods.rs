@@ -99,6 +99,12 @@ impl EventLoop {
         self.with_state(py, |state| state.task_factory.cloned(py))
     }
 
+    /// The handle that runs, in debug mode.
+    #[getter]
+    fn _current_handle(&self, py: Python<'_>) -> Option<Py<Handle>> {
+        self.with_state(py, |state| state.current_handle.cloned(py))
+    }
+
     #[getter]
     fn _task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.get_task_factory(py)

@@ -10,6 +10,7 @@ mod handle;
 mod io;
 mod methods;
 mod park;
+mod running;
 mod scheduling;
 mod turn;
 
@@ -61,6 +62,8 @@ pub(crate) struct LoopState {
     pub signals_fd: Option<RawFd>,
     /// The identifier of the thread that runs the loop.
     pub thread: Option<u64>,
+    /// The handle that runs, in debug mode.
+    pub current_handle: Slot<Handle>,
     pub task_factory: Slot,
     /// Tasks start at once: the factory is `asyncio.eager_task_factory`.
     pub eager_tasks: bool,
@@ -187,6 +190,7 @@ impl LoopState {
             slow_callback_seconds: SLOW_CALLBACK_SECONDS,
             signals_fd: None,
             thread: None,
+            current_handle: Slot::EMPTY,
             task_factory: Slot::EMPTY,
             eager_tasks: false,
             asyncio_tasks: false,
@@ -206,6 +210,7 @@ impl LoopState {
         for transport in &self.to_flush {
             visit.call(transport)?;
         }
+        self.current_handle.visit(visit)?;
         self.task_factory.visit(visit)
     }
 }
@@ -227,6 +232,7 @@ pub(crate) struct Contents {
     _timers: Vec<Py<TimerHandle>>,
     _registrations: Vec<io::Registration>,
     _transports: Vec<Py<TcpTransport>>,
+    _current_handle: Option<Py<Handle>>,
     _factory: Option<Py<PyAny>>,
 }
 
@@ -240,6 +246,7 @@ impl LoopState {
             _timers: self.timers.drain(),
             _registrations: self.registrations.drain(),
             _transports: std::mem::take(&mut self.to_flush),
+            _current_handle: self.current_handle.take(),
             _factory: self.task_factory.take(),
         }
     }

@@ -59,6 +59,7 @@ impl EventLoop {
             Self::check_call(slf, callback, "call_soon_threadsafe", false)?;
         }
         let handle = Handle::create(slf, callback, args, context, debug)?;
+        handle.get().make_threadsafe(py);
         let thread = this.with_state(py, |state| state.thread);
         if thread.is_none_or(|thread| thread == slots::thread_ident(py)) {
             this.push(py, Entry::Handle(handle.clone_ref(py)));

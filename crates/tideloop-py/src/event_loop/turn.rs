@@ -29,6 +29,8 @@ const POLL_TURNS_MAX: u32 = 64;
 const TURNS_PER_LOOK: u32 = 4;
 /// While work stays ready, other threads get the interpreter lock this often.
 const HANDOVER_INTERVAL_US: u64 = 1_000;
+/// A wait that ends sooner was none: the next one asks the kernel first without releasing the interpreter lock.
+const SHORT_WAIT_US: u64 = 10;
 /// How long the loop really blocks for that: another thread needs the time to wake up and take the lock.
 const HANDOVER_BLOCK: Duration = Duration::from_micros(100);
 
@@ -44,6 +46,9 @@ struct Turn<'a, 'py> {
     looked_at: u64,
     turns_to_look: u32,
     handed_over_at: u64,
+    others: clock::OthersCpu,
+    short_wait: u64,
+    waits_are_short: bool,
     /// A moment as clock and counter have it, to tell without a system call that no timer can be due.
     seen_ns: u64,
     seen_ticks: u64,
@@ -66,6 +71,9 @@ pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
         looked_at: now,
         turns_to_look: 1,
         handed_over_at: now,
+        others: clock::OthersCpu::new(),
+        short_wait: SHORT_WAIT_US * ticks::per_us(),
+        waits_are_short: false,
         seen_ns: clock::now_ns(),
         seen_ticks: now,
         armed_ns: None,
@@ -146,18 +154,24 @@ impl Turn<'_, '_> {
         if due || stopping || self.turns_since_poll >= POLL_TURNS_MAX {
             self.poll(Timeout::Now)?;
         }
-        if now.wrapping_sub(self.handed_over_at) >= self.handover_interval {
-            self.hand_over();
-        }
+        self.hand_over(now);
         Ok(())
     }
 
-    /// Gives other threads the interpreter lock. A brief release would starve them: the waiter wakes, finds the
+    /// Gives other threads the interpreter lock, if it is time to and one of them has run since the last time: one
+    /// that wants the lock has woken up to ask for it. A brief release would starve them: the waiter wakes, finds the
     /// lock taken and starts its 5 ms anew, so the loop blocks for as long as waking up takes.
+    #[inline]
+    fn hand_over(&mut self, now: u64) {
+        if now.wrapping_sub(self.handed_over_at) >= self.handover_interval {
+            self.hand_over_if_wanted();
+        }
+    }
+
     #[cold]
-    fn hand_over(&mut self) {
+    fn hand_over_if_wanted(&mut self) {
         let py = self.event_loop.py();
-        if slots::other_threads_exist(py) {
+        if slots::other_threads_exist(py) && self.others.have_run() {
             task::current::settle(py, self.event_loop);
             py.detach(|| tideloop_sys::threads::yield_for(HANDOVER_BLOCK));
         }
@@ -169,20 +183,30 @@ impl Turn<'_, '_> {
         let py = self.event_loop.py();
         task::current::settle(py, self.event_loop);
         let timeout = self.time_to_wait(earliest)?;
-        if timeout == Timeout::Now {
-            return self.poll(timeout);
-        }
         let event_loop = self.event_loop;
         let inbox = &event_loop.get().inbox;
-        if !inbox.prepare_to_park() {
-            return self.poll(Timeout::Now);
+        if timeout == Timeout::Now || self.waits_are_short {
+            // A busy server: something is there already, and a release of the interpreter lock would be brief.
+            let found = self.poll(Timeout::Now)?;
+            if timeout == Timeout::Now || found > 0 {
+                self.hand_over(self.polled_at);
+                return Ok(());
+            }
         }
+        if !inbox.prepare_to_park() {
+            return self.poll(Timeout::Now).map(|_| ());
+        }
+        let start = ticks::now();
         let outcome = self.poll(timeout);
         inbox.unpark();
-        self.handed_over_at = ticks::now();
+        let waited = self.polled_at.wrapping_sub(start);
+        self.waits_are_short = waited < self.short_wait;
+        if !self.waits_are_short {
+            self.handed_over_at = self.polled_at;
+        }
         // What the wake-up makes ready runs now; the turn after it asks the kernel again.
         (self.turns_since_poll, self.turns_to_look) = (POLL_TURNS_MAX, 1);
-        outcome
+        outcome.map(|_| ())
     }
 
     /// How long to wait, with the timer descriptor armed for the earliest deadline: a poll's own time-out is late
@@ -207,8 +231,9 @@ impl Turn<'_, '_> {
         Ok(Timeout::Forever)
     }
 
-    /// Asks the kernel, and turns its events into entries. Detached from the interpreter where it may block.
-    fn poll(&mut self, timeout: Timeout) -> PyResult<()> {
+    /// Asks the kernel, and turns its events into entries; how many events there were. Detached from the interpreter
+    /// where it may block.
+    fn poll(&mut self, timeout: Timeout) -> PyResult<usize> {
         let py = self.event_loop.py();
         let event_loop = self.event_loop;
         let this = event_loop.get();
@@ -223,7 +248,7 @@ impl Turn<'_, '_> {
         match outcome {
             Ok(()) => {}
             // A signal: its Python handler runs in this turn.
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(0),
             Err(error) => return Err(os_error(py, &error)),
         }
         for event in self.events.iter() {
@@ -238,7 +263,7 @@ impl Turn<'_, '_> {
                 }
             }
         }
-        Ok(())
+        Ok(self.events.len())
     }
 
     /// Moves due timers to the ready queue. The clock is read only if the counter says that one may be due.
@@ -327,9 +352,11 @@ impl Turn<'_, '_> {
     fn run_timed(&self, entry: Entry) -> PyResult<()> {
         let py = self.event_loop.py();
         let subject = self.subject(&entry);
+        self.set_current_handle(&entry);
         let start = clock::now_ns();
         let outcome = self.run_entry(entry);
         let seconds = (clock::now_ns() - start) as f64 / 1e9;
+        drop(self.event_loop.get().with_state(py, |state| state.current_handle.take()));
         let limit = self.event_loop.get().with_state(py, |state| state.slow_callback_seconds);
         if let (Some(subject), true) = (subject, seconds >= limit) {
             let subject = subject.bind(py);
@@ -341,6 +368,14 @@ impl Turn<'_, '_> {
             names::logger(py)?.call_method1(intern!(py, "warning"), (text, shown, seconds))?;
         }
         outcome
+    }
+
+    /// Notes the handle that runs: the exception handler tells where it was made.
+    fn set_current_handle(&self, entry: &Entry) {
+        let py = self.event_loop.py();
+        let Entry::Handle(handle) = entry else { return };
+        let handle = handle.clone_ref(py);
+        drop(self.event_loop.get().with_state(py, |state| state.current_handle.replace(Some(handle))));
     }
 
     /// What the report of a slow entry is about.

@@ -143,8 +143,8 @@ pub(super) unsafe fn argument<'a, 'py, T>(py: Python<'py>, object: *mut ffi::PyO
 pub fn raise_stop_iteration(py: Python<'_>, value: &Bound<'_, PyAny>) {
     // SAFETY: the interpreter's own exception class.
     let class = unsafe { ffi::PyExc_StopIteration };
-    let ambiguous = value.is_instance_of::<pyo3::types::PyTuple>()
-        || value.is_instance_of::<pyo3::exceptions::PyBaseException>();
+    let ambiguous =
+        value.is_instance_of::<pyo3::types::PyTuple>() || value.is_instance_of::<pyo3::exceptions::PyBaseException>();
     if !ambiguous {
         // SAFETY: a class and a live value.
         unsafe { ffi::PyErr_SetObject(class, value.as_ptr()) };

@@ -166,7 +166,12 @@ fn callback_and_context<'py>(
 }
 
 /// One method: how it is called and what its help says.
-pub fn definition(name: &'static CStr, call: ffi::PyMethodDefPointer, flags: i32, help: &'static CStr) -> ffi::PyMethodDef {
+pub fn definition(
+    name: &'static CStr,
+    call: ffi::PyMethodDefPointer,
+    flags: i32,
+    help: &'static CStr,
+) -> ffi::PyMethodDef {
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: call, ml_flags: flags, ml_doc: help.as_ptr() }
 }
 

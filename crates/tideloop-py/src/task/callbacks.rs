@@ -95,9 +95,7 @@ fn callback(py: Python<'_>, first: Py<PyAny>, context: Option<Py<PyAny>>) -> Cal
     match (context, first.into_bound(py).cast_into::<Task>()) {
         (None, Ok(task)) => Callback::Waiter(task.unbind()),
         (context, Ok(task)) => Callback::Function(task.into_any().unbind(), context.unwrap_or_else(|| py.None())),
-        (context, Err(other)) => {
-            Callback::Function(other.into_inner().unbind(), context.unwrap_or_else(|| py.None()))
-        }
+        (context, Err(other)) => Callback::Function(other.into_inner().unbind(), context.unwrap_or_else(|| py.None())),
     }
 }
 
@@ -132,11 +130,7 @@ pub(super) fn schedule(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, cal
 }
 
 #[cold]
-fn schedule_by_call_soon(
-    event_loop: &LoopRef<'_>,
-    argument: &Bound<'_, PyAny>,
-    callback: Callback,
-) -> PyResult<()> {
+fn schedule_by_call_soon(event_loop: &LoopRef<'_>, argument: &Bound<'_, PyAny>, callback: Callback) -> PyResult<()> {
     let (function, context) = callback.into_pair(argument.py())?;
     calls::call_soon(event_loop.as_any(), &function, Some(argument), &context)?;
     Ok(())
@@ -145,7 +139,8 @@ fn schedule_by_call_soon(
 impl FutureState {
     fn callbacks(&self, py: Python<'_>) -> (Option<(Py<PyAny>, Option<Py<PyAny>>)>, Vec<Callback>) {
         let first = self.first.cloned(py).map(|first| (first, self.first_context.cloned(py)));
-        let more = self.rare.as_ref().map(|rare| rare.callbacks.iter().map(|callback| callback.clone_ref(py)).collect());
+        let more =
+            self.rare.as_ref().map(|rare| rare.callbacks.iter().map(|callback| callback.clone_ref(py)).collect());
         (first, more.unwrap_or_default())
     }
 }
@@ -179,9 +174,7 @@ impl Future {
     }
 
     /// The callbacks as Python sees them, in order.
-    pub(super) fn callback_pairs<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    pub(super) fn callback_pairs<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         let py = slf.py();
         let (first, more) = slf.get().state.with(py, |state| state.callbacks(py));
         let first = first.map(|(first, context)| callback(py, first, context));

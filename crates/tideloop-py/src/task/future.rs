@@ -243,7 +243,8 @@ impl Future {
                 return None;
             }
             (state.status, state.failed, state.log_traceback) = (Status::Finished, true, true);
-            let old = if traceback.is_some() { std::mem::replace(&mut state.rare().traceback, traceback) } else { None };
+            let old =
+                if traceback.is_some() { std::mem::replace(&mut state.rare().traceback, traceback) } else { None };
             Some((old, state.outcome.replace(outcome), state.event_loop.get(py), state.take_callbacks()))
         });
         match set {

@@ -155,7 +155,9 @@ fn thrown<'py>(class: &Bound<'py, PyAny>, value: Option<&Bound<'py, PyAny>>) -> 
     }
     let is_class = class.cast::<PyType>().is_ok_and(|class| class.is_subclass_of::<PyBaseException>().unwrap_or(false));
     if !is_class {
-        return Err(PyTypeError::new_err("exceptions must be classes deriving BaseException or instances of such a class"));
+        return Err(PyTypeError::new_err(
+            "exceptions must be classes deriving BaseException or instances of such a class",
+        ));
     }
     match value {
         None => class.call0(),
@@ -169,7 +171,8 @@ fn thrown<'py>(class: &Bound<'py, PyAny>, value: Option<&Bound<'py, PyAny>>) -> 
         if exception.is_instance_of::<PyBaseException>() {
             return Ok(exception);
         }
-        let message = format!("calling {class} should have returned an instance of BaseException, not {}", exception.get_type());
+        let message =
+            format!("calling {class} should have returned an instance of BaseException, not {}", exception.get_type());
         let _ = py;
         Err(PyTypeError::new_err(message))
     })

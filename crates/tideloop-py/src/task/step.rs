@@ -11,10 +11,10 @@ use super::{Future, Task, current, errors, report, task};
 use crate::error::leaves_the_loop;
 use crate::event_loop::EventLoop;
 use crate::names;
+use crate::slots;
 use crate::slots::calls::{self, Sent};
 use crate::slots::classes::{Exact, exact_class, exact_future};
 use crate::slots::loop_slot::LoopRef;
-use crate::slots;
 
 /// Makes a step of `task` as its native loop's own doing. What fails goes to the loop's exception handler;
 /// `KeyboardInterrupt` and `SystemExit` come back.
@@ -90,9 +90,10 @@ pub(super) fn step(task: &Bound<'_, Task>, thrown: Option<Bound<'_, PyAny>>) -> 
     if task.as_super().get().status(py) != Status::Pending {
         return Err(errors::already_done(task, thrown.as_ref()));
     }
-    let (coro, old_waiter, special) = task.get().state.with(py, |state| {
-        (state.coro.cloned(py), state.waiter.take(), state.must_cancel || state.must_throw)
-    });
+    let (coro, old_waiter, special) = task
+        .get()
+        .state
+        .with(py, |state| (state.coro.cloned(py), state.waiter.take(), state.must_cancel || state.must_throw));
     if let Some(waiter) = old_waiter {
         waiter.drop_ref(py);
     }
@@ -292,9 +293,7 @@ fn loop_of<'py>(future: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 #[cold]
 fn other_loop(task: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyResult<()> {
-    throw_soon(task, || {
-        Ok(format!("Task {} got Future {} attached to a different loop", task.repr()?, future.repr()?))
-    })
+    throw_soon(task, || Ok(format!("Task {} got Future {} attached to a different loop", task.repr()?, future.repr()?)))
 }
 
 #[cold]

@@ -14,10 +14,10 @@ use super::wakeup::TaskStep;
 use super::{Future, registry, step};
 use crate::cell::{Cell, Slot};
 use crate::event_loop::Entry;
+use crate::names;
 use crate::slots::loop_slot::LoopRef;
 use crate::slots::roster::Place;
 use crate::slots::{self, Slotted, calls};
-use crate::names;
 
 /// The number in the name of the task that was made last. Numbers count up as asyncio's do, and become a string
 /// only when somebody asks.
@@ -376,10 +376,7 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// The loop that `Future()` and `Task()` belong to when none is given.
-pub(super) fn default_loop<'py>(
-    py: Python<'py>,
-    event_loop: Option<&Bound<'py, PyAny>>,
-) -> PyResult<LoopRef<'py>> {
+pub(super) fn default_loop<'py>(py: Python<'py>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<LoopRef<'py>> {
     Ok(match event_loop {
         Some(event_loop) if !event_loop.is_none() => LoopRef::to(event_loop),
         _ => LoopRef::to(&names::get_event_loop(py)?.call0()?),

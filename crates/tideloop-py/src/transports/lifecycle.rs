@@ -166,6 +166,8 @@ impl TcpTransport {
 
     /// What the protocol raised: reported and the connection ended, but `SystemExit` and `KeyboardInterrupt` leave.
     pub(super) fn fail_unless_leaving(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        // What it wrote before counts as tried.
+        Self::send_collected(slf)?;
         if leaves_the_loop(slf.py(), &error) { Err(error) } else { Self::fail(slf, error, message) }
     }
 

@@ -24,7 +24,8 @@ const EOF_RECEIVED_FAILED: &str = "Fatal error: protocol.eof_received() call fai
 const READ_FAILED: &str = "Fatal read error on socket transport";
 
 impl TcpTransport {
-    /// Receives once, if bytes are wanted at all.
+    /// Receives once, if bytes are wanted at all. The protocol's answer leaves when it returns, while it is still in
+    /// the processor's cache: what is waited for until the end of the turn are the writes of others, such as tasks.
     #[inline]
     pub(super) fn read_ready(slf: &Bound<'_, Self>, event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
         let py = slf.py();
@@ -32,18 +33,26 @@ impl TcpTransport {
             if !state.receives() {
                 return None;
             }
-            Some((state.protocol.cloned(py)?, state.context.cloned(py)?, state.fd, state.buffered))
+            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, state.fd, state.buffered);
+            // What the protocol answers at once is sent below: the loop need not be told.
+            state.flush_pending = true;
+            Some(call)
         });
         let Some((protocol, context, fd, buffered)) = wanted else { return Ok(()) };
         let (protocol, context) = (protocol.into_bound(py), context.into_bound(py));
         let outcome = slots::in_context(&context, || {
-            if buffered {
+            let read = if buffered {
                 Self::read_into_protocol(slf, event_loop, &protocol, fd)
             } else {
                 Self::read_bytes(slf, event_loop, &protocol, fd)
-            }
+            };
+            read.and(Self::send_collected(slf))
         });
-        outcome.and_then(|inner| inner)
+        match outcome {
+            Ok(read) => read,
+            // The context could not be entered.
+            Err(error) => Self::send_collected(slf).and(Err(error)),
+        }
     }
 
     #[inline]
@@ -108,7 +117,7 @@ impl TcpTransport {
         if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
             return Ok(());
         }
-        Self::fail(slf, os_error(slf.py(), error), READ_FAILED)
+        Self::fail_unless_leaving(slf, os_error(slf.py(), error), READ_FAILED)
     }
 
     /// The peer sends nothing more: the protocol decides whether we may go on sending.
