@@ -305,38 +305,68 @@ print(seen)
     assert output == "[b'still watched']\n" or output == "[b'still watc']\n"
 
 
-def test_parents_loop_is_dead_in_the_child_with_a_clear_error(loop_kind):
+def test_loop_that_ran_while_the_parent_forked_is_dead_in_the_child_with_a_clear_error(loop_kind):
     if loop_kind == "asyncio":
         pytest.skip("asyncio lets the child use the loop and share the parent's epoll set, which breaks both")
     output = program_output(
         loop_kind,
         FORK
         + """
-loop = new_loop()
-loop.run_until_complete(asyncio.sleep(0))
 left, right = socket.socketpair()
 
 def child():
-    run = lambda: loop.run_until_complete(asyncio.sleep(0))
-    for use in (run, loop.run_forever, lambda: loop.add_reader(left, print)):
+    warnings.simplefilter("ignore")
+    uses = [
+        lambda: loop.run_until_complete(asyncio.sleep(0)),
+        loop.run_forever,
+        lambda: loop.add_reader(left, print),
+        lambda: loop.call_soon(print),
+        lambda: loop.call_soon_threadsafe(print),
+        lambda: loop.call_later(0, print),
+    ]
+    for use in uses:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                use()
+            use()
         except RuntimeError as exc:
             print("fork" in str(exc), flush=True)
         else:
             print("no error", flush=True)
     return 0
 
-assert child_runs() == 0
-print(loop.run_until_complete(asyncio.sleep(0, "parent goes on")))
-loop.close()
+async def main():
+    global loop
+    loop = asyncio.get_running_loop()
+    status = child_runs()
+    return await asyncio.sleep(0.001, status)
+
+with asyncio.Runner(loop_factory=new_loop) as runner:
+    print(runner.run(main()))
 left.close()
 right.close()
 """,
     )
-    assert output == "True\n" * 3 + "parent goes on\n"
+    assert output == "True\n" * 6 + "0\n"
+
+
+def test_loop_that_did_not_run_while_the_parent_forked_runs_in_both(loop_kind):
+    output = program_output(
+        loop_kind,
+        FORK
+        + """
+loop = new_loop()
+loop.run_until_complete(asyncio.sleep(0))
+
+def child():
+    print(loop.run_until_complete(asyncio.sleep(0.001, "child")), flush=True)
+    loop.close()
+    return 0
+
+assert child_runs() == 0
+print(loop.run_until_complete(asyncio.sleep(0.001, "parent")))
+loop.close()
+""",
+    )
+    assert output == "child\nparent\n"
 
 
 def test_signal_in_the_child_does_not_wake_the_parent(loop_kind):
