@@ -52,17 +52,6 @@ impl EventLoop {
         drop(contents);
     }
 
-    /// `call_soon` from any thread; wakes the loop if it waits. Corresponds to `loop.call_soon_threadsafe`.
-    #[pyo3(signature = (callback, *args, context=None))]
-    fn call_soon_threadsafe(
-        slf: &Bound<'_, Self>,
-        callback: &Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<Handle>> {
-        Self::call_soon_threadsafe_native(slf, callback, args, context)
-    }
-
     /// Arrange for `callback(*args)` when the loop's clock reads `when` seconds. Corresponds to `loop.call_at`.
     #[pyo3(signature = (when, callback, *args, context=None))]
     fn call_at(

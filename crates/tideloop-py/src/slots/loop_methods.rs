@@ -47,6 +47,14 @@ slot_functions! {
         returned(py, soon(&event_loop, &arguments))
     } or ptr::null_mut();
 
+    fn call_soon_threadsafe(py, slf: Object, values: *const Object, count: ffi::Py_ssize_t, names: Object) -> Object {
+        // SAFETY: the method of this class.
+        let event_loop = unsafe { argument::<EventLoop>(py, slf) };
+        // SAFETY: the arguments that this function was called with.
+        let arguments = unsafe { Arguments::new(py, values, count, names) };
+        returned(py, soon_threadsafe(&event_loop, &arguments))
+    } or ptr::null_mut();
+
     fn call_later(py, slf: Object, values: *const Object, count: ffi::Py_ssize_t, names: Object) -> Object {
         // SAFETY: the method of this class.
         let event_loop = unsafe { argument::<EventLoop>(py, slf) };
@@ -97,6 +105,23 @@ fn soon<'py>(event_loop: &Bound<'py, EventLoop>, arguments: &Arguments<'_, 'py>)
     Ok(handle.into_bound(py).into_any())
 }
 
+/// `call_soon_threadsafe(callback, *args, context=None)`.
+fn soon_threadsafe<'py>(
+    event_loop: &Bound<'py, EventLoop>,
+    arguments: &Arguments<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let [callback, rest @ ..] = arguments.positional() else {
+        let message = "call_soon_threadsafe() missing 1 required positional argument: 'callback'";
+        return Err(PyTypeError::new_err(message));
+    };
+    let args = PyTuple::new(py, rest.iter().map(|value| arguments.own(value)))?;
+    let context = arguments.only_context("call_soon_threadsafe")?;
+    let callback = arguments.own(callback);
+    let handle = EventLoop::call_soon_threadsafe_native(event_loop, &callback, &args, context.as_ref())?;
+    Ok(handle.into_bound(py).into_any())
+}
+
 /// `call_later(delay, callback, *args, context=None)`.
 fn later<'py>(event_loop: &Bound<'py, EventLoop>, arguments: &Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
@@ -118,6 +143,9 @@ const CREATE_TASK: &CStr = c"create_task($self, /, coro, *, name=None, context=N
     coroutine and return its task. Corresponds to `loop.create_task`.";
 const CALL_SOON: &CStr = c"call_soon($self, /, callback, *args, context=None)\n--\n\nArrange for `callback(*args)` in \
     the next turn; returns its handle. Corresponds to `loop.call_soon`.";
+const CALL_SOON_THREADSAFE: &CStr =
+    c"call_soon_threadsafe($self, /, callback, *args, context=None)\n--\n\n`call_soon` \
+    from any thread; wakes the loop if it waits. Corresponds to `loop.call_soon_threadsafe`.";
 const CALL_LATER: &CStr = c"call_later($self, /, delay, callback, *args, context=None)\n--\n\nArrange for \
     `callback(*args)` after `delay` seconds, never earlier. Corresponds to `loop.call_later`.";
 
@@ -132,6 +160,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         definition(c"time", Call { PyCFunction: time }, none, TIME),
         definition(c"create_task", fastcall(create_task), fast, CREATE_TASK),
         definition(c"call_soon", fastcall(call_soon), fast, CALL_SOON),
+        definition(c"call_soon_threadsafe", fastcall(call_soon_threadsafe), fast, CALL_SOON_THREADSAFE),
         definition(c"call_later", fastcall(call_later), fast, CALL_LATER),
     ];
     add(&py.get_type::<EventLoop>(), methods)
