@@ -70,6 +70,8 @@ imported! {
     task_get_stack: PyAny = "asyncio.base_tasks", "_task_get_stack";
     /// `asyncio.base_tasks._task_print_stack`
     task_print_stack: PyAny = "asyncio.base_tasks", "_task_print_stack";
+    /// Makes the `__class__` of instances of classes that derive from ours
+    stand_in: PyAny = "tideloop._stand_in", "stand_in";
     /// The C half's `_enter_task`
     enter_task: PyAny = "_asyncio", "_enter_task";
     /// The C half's `_leave_task`

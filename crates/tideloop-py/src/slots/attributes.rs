@@ -35,7 +35,7 @@ slot_functions! {
     fn get_class(py, slf: Object, _closure: *mut c_void) -> Object {
         // SAFETY: the attribute of this class.
         let future = unsafe { argument::<Future>(py, slf) };
-        returned(py, Future::shown_class(&future).map(Bound::into_any))
+        returned(py, Future::shown_class(&future))
     } or ptr::null_mut();
 
     fn get_blocking(py, slf: Object, _closure: *mut c_void) -> Object {

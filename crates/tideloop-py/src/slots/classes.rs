@@ -245,7 +245,7 @@ slot_functions! {
             return;
         }
         // SAFETY: nobody else can reach the object: from here on not even the registry.
-        unsafe { &mut *task }.unregister(py);
+        unsafe { &*task }.leave_registry(py);
         // SAFETY: the object is on its way out.
         unsafe { memory::detach::<Future>(object) };
         // SAFETY: dropped once, here.

@@ -5,7 +5,6 @@
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::callbacks::{Callback, Callbacks};
@@ -373,14 +372,18 @@ impl Future {
         self.state.with(py, |state| state.rare.as_ref()?.source_traceback.as_ref().map(|stack| stack.clone_ref(py)))
     }
 
-    /// asyncio's class, so that `isinstance(future, asyncio.Future)` holds; a derived class is itself.
+    /// `__class__`: asyncio's class, so that `isinstance(future, asyncio.Future)` holds; for an instance of a derived
+    /// class a stand-in that asyncio's class is a base of, and that is that derived class in all other respects.
     #[inline]
-    pub(crate) fn shown_class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyType>> {
-        match exact_class(slf.as_any()) {
-            Exact::Future => names::future_class(slf.py()).cloned(),
-            Exact::Task => names::task_class(slf.py()).cloned(),
-            Exact::Other => Ok(slf.get_type()),
-        }
+    pub(crate) fn shown_class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let (class, wanted) = match exact_class(slf.as_any()) {
+            Exact::Future => return Ok(names::future_class(py)?.clone().into_any()),
+            Exact::Task => return Ok(names::task_class(py)?.clone().into_any()),
+            Exact::Other if slf.cast::<Task>().is_ok() => (slf.get_type(), names::task_class(py)?),
+            Exact::Other => (slf.get_type(), names::future_class(py)?),
+        };
+        names::stand_in(py)?.call1((class, wanted))
     }
 
     /// `_asyncio_future_blocking`.

@@ -29,9 +29,11 @@ pub fn finalize_future(future: &Bound<'_, Future>) {
     });
 }
 
-/// `Task.__del__`.
+/// `Task.__del__`. What is finalized is not among all tasks any more, even if the report brings it back to life: so it
+/// is with asyncio's weak references.
 pub fn finalize_task(task: &Bound<'_, Task>) {
     let py = task.py();
+    task.get().leave_registry(py);
     let future = task.as_super();
     let wanted = task.get().state.with(py, |state| state.log_destroy_pending);
     if wanted && future.get().status(py) == Status::Pending && future.get().is_alive(py) {

@@ -313,8 +313,8 @@ impl Task {
 
     /// Leaves the registry: nobody can find the task any more.
     #[inline]
-    pub(crate) fn unregister(&mut self, py: Python<'_>) {
-        let place = std::mem::replace(&mut self.state.get_mut().place, Place::NONE);
+    pub(crate) fn leave_registry(&self, py: Python<'_>) {
+        let place = self.state.with(py, |state| std::mem::replace(&mut state.place, Place::NONE));
         if place != Place::NONE {
             registry::leave(py, place);
         }
