@@ -4,6 +4,7 @@
 //! into a `bytes` of exactly their size. A buffered protocol's go straight into its own memory.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::RawFd;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -17,11 +18,22 @@ use crate::error::os_error;
 use crate::event_loop::{EventLoop, READ_BUFFER_BYTES};
 use crate::slots;
 
+/// A connection whose latest read was this large is read straight into the `bytes` of its next one: from here on the
+/// copy costs more than to allocate more than is needed, and to give the rest back.
+const DIRECT_READ_BYTES_MIN: u32 = 8 * 1024;
+
 const DATA_RECEIVED_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
 const GET_BUFFER_FAILED: &str = "Fatal error: protocol.get_buffer() call failed.";
 const BUFFER_UPDATED_FAILED: &str = "Fatal error: protocol.buffer_updated() call failed.";
 const EOF_RECEIVED_FAILED: &str = "Fatal error: protocol.eof_received() call failed.";
 const READ_FAILED: &str = "Fatal read error on socket transport";
+
+/// Where bytes come from.
+#[derive(Clone, Copy)]
+struct Source {
+    fd: RawFd,
+    latest_read: u32,
+}
 
 impl TcpTransport {
     /// Receives once, if bytes are wanted at all. The protocol's answer leaves when it returns, while it is still in
@@ -33,18 +45,19 @@ impl TcpTransport {
             if !state.receives() {
                 return None;
             }
-            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, state.fd, state.buffered);
+            let source = Source { fd: state.fd, latest_read: state.latest_read };
+            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, source, state.buffered);
             // What the protocol answers at once is sent below: the loop need not be told.
             state.flush_pending = true;
             Some(call)
         });
-        let Some((protocol, context, fd, buffered)) = wanted else { return Ok(()) };
+        let Some((protocol, context, source, buffered)) = wanted else { return Ok(()) };
         let (protocol, context) = (protocol.into_bound(py), context.into_bound(py));
         let outcome = slots::in_context(&context, || {
             let read = if buffered {
-                Self::read_into_protocol(slf, event_loop, &protocol, fd)
+                Self::read_into_protocol(slf, event_loop, &protocol, source.fd)
             } else {
-                Self::read_bytes(slf, event_loop, &protocol, fd)
+                Self::read_bytes(slf, event_loop, &protocol, source)
             };
             read.and(Self::send_collected(slf))
         });
@@ -60,18 +73,30 @@ impl TcpTransport {
         slf: &Bound<'_, Self>,
         event_loop: &Bound<'_, EventLoop>,
         protocol: &Bound<'_, PyAny>,
-        fd: i32,
+        source: Source,
     ) -> PyResult<()> {
         let py = slf.py();
-        let received = event_loop.get().with_read_buffer(py, |buffer| {
-            let length = socket::recv(fd, buffer)?;
-            io::Result::Ok(buffer.get(..length).filter(|bytes| !bytes.is_empty()).map(|bytes| PyBytes::new(py, bytes)))
-        });
+        let received = if source.latest_read < DIRECT_READ_BYTES_MIN {
+            event_loop.get().with_read_buffer(py, |buffer| {
+                let length = socket::recv(source.fd, buffer)?;
+                let bytes = buffer.get(..length).filter(|bytes| !bytes.is_empty());
+                io::Result::Ok(bytes.map(|bytes| PyBytes::new(py, bytes)))
+            })
+        } else {
+            let room = (source.latest_read as usize + 1).next_power_of_two().min(READ_BUFFER_BYTES);
+            slots::bytes::receive(py, source.fd, room)?
+        };
         match received {
-            Ok(Some(data)) => match protocol.call_method1(intern!(py, "data_received"), (data,)) {
-                Ok(_) => Ok(()),
-                Err(error) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
-            },
+            Ok(Some(data)) => {
+                let length = data.as_bytes().len() as u32;
+                if length.max(source.latest_read) >= DIRECT_READ_BYTES_MIN {
+                    slf.get().state.with(py, |state| state.latest_read = length);
+                }
+                match protocol.call_method1(intern!(py, "data_received"), (data,)) {
+                    Ok(_) => Ok(()),
+                    Err(error) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
+                }
+            }
             Ok(None) => Self::end_of_stream(slf, event_loop, protocol),
             Err(error) => Self::read_failed(slf, &error),
         }
@@ -81,7 +106,7 @@ impl TcpTransport {
         slf: &Bound<'_, Self>,
         event_loop: &Bound<'_, EventLoop>,
         protocol: &Bound<'_, PyAny>,
-        fd: i32,
+        fd: RawFd,
     ) -> PyResult<()> {
         let py = slf.py();
         let buffer = match buffer_of(protocol) {

@@ -48,6 +48,8 @@ pub(super) struct State {
     pub fd: RawFd,
     /// The descriptor, while no Python socket object owns it.
     pub owned: Option<OwnedFd>,
+    /// Bytes that came with the latest read, if it filled what it was given or was large enough to matter.
+    pub latest_read: u32,
     /// 0 until lost, then 1 more for each write that was dropped.
     pub conn_lost: u32,
     /// Reading began: `connection_made` has been called.
@@ -151,6 +153,7 @@ impl State {
             peer: Address::Unknown,
             fd: -1,
             owned: None,
+            latest_read: 0,
             conn_lost: 1,
             read_started: false,
             read_ended: false,
