@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::type_object::PyTypeInfo;
 
-use super::memory::{self, Pool};
+use super::memory::{self, Ends, Pool};
 use super::{Slotted, track, write_contents};
 use crate::task::{Advance, Future, FutureIter, Task};
 
@@ -57,6 +57,7 @@ static FUTURE_ITER: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut(
 static FUTURES: Pool = Pool::new();
 static TASKS: Pool = Pool::new();
 static FUTURE_ITERS: Pool = Pool::new();
+static ENDS: Ends = Ends::new();
 
 /// What an object is, told by its exact class.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,6 +158,40 @@ pub fn raise_stop_iteration(py: Python<'_>, value: &Bound<'_, PyAny>) {
     }
 }
 
+/// The last part of a future's deallocation.
+///
+/// # Safety
+/// A detached instance of `Future` or of a class derived from it, not of `Task`.
+unsafe fn end_future(py: Python<'_>, object: *mut ffi::PyObject) {
+    // SAFETY: an instance of this class.
+    let future = unsafe { memory::contents::<Future>(object) };
+    // SAFETY: dropped once, here.
+    unsafe { &mut *future }.release(py);
+    // SAFETY: the class outlives its instance.
+    let exact = ptr::eq(unsafe { ffi::Py_TYPE(object) }, FUTURE.load(Ordering::Relaxed));
+    // SAFETY: emptied.
+    unsafe { memory::free(object, exact.then_some(&FUTURES)) };
+}
+
+/// The last part of a task's deallocation.
+///
+/// # Safety
+/// A detached instance of `Task` or of a class derived from it.
+unsafe fn end_task(py: Python<'_>, object: *mut ffi::PyObject) {
+    // SAFETY: an instance of this class.
+    let task = unsafe { memory::contents::<Task>(object) };
+    // SAFETY: dropped once, here.
+    unsafe { &mut *task }.release(py);
+    // SAFETY: as above.
+    let future = unsafe { memory::contents::<Future>(object) };
+    // SAFETY: as above.
+    unsafe { &mut *future }.release(py);
+    // SAFETY: the class outlives its instance.
+    let exact = ptr::eq(unsafe { ffi::Py_TYPE(object) }, TASK.load(Ordering::Relaxed));
+    // SAFETY: emptied.
+    unsafe { memory::free(object, exact.then_some(&TASKS)) };
+}
+
 slot_functions! {
     /// `Future.__new__`: an object whose `__init__` has not run.
     fn future_new(py, class: *mut ffi::PyTypeObject, _args: *mut ffi::PyObject, _kwargs: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -222,10 +257,8 @@ slot_functions! {
         }
         // SAFETY: the object is on its way out.
         unsafe { memory::detach::<Future>(object) };
-        // SAFETY: dropped once, here.
-        unsafe { &mut *future }.release(py);
-        // SAFETY: emptied.
-        unsafe { memory::free(object, exact.then_some(&FUTURES)) };
+        // SAFETY: nobody can reach it any more.
+        unsafe { ENDS.reach(py, object, end_future) };
     } or ();
 
     /// `tp_dealloc` of `Task`.
@@ -248,12 +281,8 @@ slot_functions! {
         unsafe { &*task }.leave_registry(py);
         // SAFETY: the object is on its way out.
         unsafe { memory::detach::<Future>(object) };
-        // SAFETY: dropped once, here.
-        unsafe { &mut *task }.release(py);
-        // SAFETY: as above.
-        unsafe { &mut *future }.release(py);
-        // SAFETY: emptied.
-        unsafe { memory::free(object, exact.then_some(&TASKS)) };
+        // SAFETY: nobody can reach it any more.
+        unsafe { ENDS.reach(py, object, end_task) };
     } or ();
 
     /// `tp_dealloc` of `FutureIter`, which nothing derives from.

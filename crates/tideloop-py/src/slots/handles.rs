@@ -24,12 +24,34 @@ const WEAK_REFERENCES: usize = Handle::OFFSET + size_of::<Handle>();
 /// A new `Handle`.
 #[inline]
 pub fn new_handle(py: Python<'_>, handle: Handle) -> PyResult<Bound<'_, Handle>> {
+    let handle = new_hidden_handle(py, handle)?;
+    show(&handle);
+    Ok(handle)
+}
+
+/// A new `Handle` that the collector does not know until [`show`]: one that only the inbox refers to is no part of any
+/// cycle that could be collected, and a burst of them would be looked through again and again.
+#[inline]
+pub fn new_hidden_handle(py: Python<'_>, handle: Handle) -> PyResult<Bound<'_, Handle>> {
     // SAFETY: the class of this pool's objects.
     let object = unsafe { memory::allocate(py, &HANDLES, HANDLE.load(Ordering::Relaxed)) }?;
     // SAFETY: fresh and untracked.
     unsafe { write_contents::<Handle>(object, handle) };
-    // SAFETY: written completely: the place of the weak references behind the contents is zero.
-    Ok(unsafe { track(py, object) })
+    // SAFETY: the only reference. The place of the weak references behind the contents is zero.
+    let object = unsafe { Bound::from_owned_ptr(py, object) };
+    // SAFETY: of this class.
+    Ok(unsafe { object.cast_into_unchecked() })
+}
+
+/// Shows a handle to the collector.
+#[inline]
+pub fn show(handle: &Bound<'_, Handle>) {
+    let object = handle.as_ptr();
+    // SAFETY: an object of a class that the collector knows.
+    if unsafe { ffi::PyObject_GC_IsTracked(object) } == 0 {
+        // SAFETY: as above, and not tracked.
+        unsafe { ffi::PyObject_GC_Track(object.cast()) };
+    }
 }
 
 /// A new `TimerHandle`.

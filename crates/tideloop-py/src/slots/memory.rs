@@ -11,6 +11,62 @@ use super::{Slotted, allocate_untracked};
 /// Freed objects that each class keeps for reuse; 256 tasks are 44 KiB.
 const OBJECTS_KEPT_MAX: usize = 256;
 
+/// Futures and tasks that end inside each other's end; the next one has to wait. A chain of a hundred thousand tasks,
+/// each waiting for the next, would overflow the stack.
+const ENDS_NESTED_MAX: usize = 64;
+
+/// The last part of a deallocator, to be called when there is room on the stack.
+pub type End = unsafe fn(Python<'_>, *mut ffi::PyObject);
+
+/// Objects whose end was put off.
+pub struct Ends(UnsafeCell<PutOff>);
+
+struct PutOff {
+    nested: usize,
+    waiting: Vec<(*mut ffi::PyObject, End)>,
+}
+
+// SAFETY: only reached by attached threads, of which there is one at a time: the module declares `gil_used`.
+unsafe impl Sync for Ends {}
+
+impl Ends {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(PutOff { nested: 0, waiting: Vec::new() }))
+    }
+
+    /// Calls `end(object)` now, or when the ends that are under way have come to theirs.
+    ///
+    /// # Safety
+    /// Attached; `end` may be called for this object, which nobody else can reach.
+    #[inline]
+    pub unsafe fn reach(&self, py: Python<'_>, object: *mut ffi::PyObject, end: End) {
+        let state = self.0.get();
+        // SAFETY: attached, and over before Python can run, as each use below.
+        let nested = unsafe { (*state).nested };
+        if nested >= ENDS_NESTED_MAX {
+            // SAFETY: as above.
+            let waiting = unsafe { &mut (*state).waiting };
+            waiting.push((object, end));
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { (*state).nested = nested + 1 };
+        // SAFETY: the caller vouches for it.
+        unsafe { end(py, object) };
+        // The outermost sees to those that were put off, one after another: the stack does not grow with them.
+        while nested == 0 {
+            // SAFETY: as above.
+            let waiting = unsafe { &mut (*state).waiting };
+            let Some((object, end)) = waiting.pop() else { break };
+            // SAFETY: whoever put it off has vouched for it.
+            unsafe { end(py, object) };
+        }
+        // SAFETY: as above.
+        unsafe { (*state).nested -= 1 };
+    }
+}
+
 /// Freed objects of one exact class, waiting to be used again.
 pub struct Pool(UnsafeCell<Freed>);
 
