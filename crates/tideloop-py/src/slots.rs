@@ -4,8 +4,8 @@
 //! collector: PyO3's own path lets the interpreter track an object whose contents are not written yet, and on 3.11
 //! and 3.12 also makes an instance dictionary for each, wanted or not.
 
-pub mod bytes;
 pub mod attributes;
+pub mod bytes;
 pub mod calls;
 pub mod classes;
 pub mod finalizer;

@@ -150,6 +150,18 @@ impl Handle {
         Ok(new_handle(event_loop.py(), contents)?.unbind())
     }
 
+    /// The same for the inbox: hidden from the collector until it leaves that.
+    pub(super) fn create_hidden(
+        event_loop: &Bound<'_, EventLoop>,
+        callback: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<&Bound<'_, PyAny>>,
+        debug: bool,
+    ) -> PyResult<Py<Self>> {
+        let contents = Self::contents(event_loop, callback, args, context, debug)?;
+        Ok(handles::new_hidden_handle(event_loop.py(), contents)?.unbind())
+    }
+
     /// Calls the callback in its context, unless it was cancelled. What it raises goes to the loop's exception
     /// handler, but for `SystemExit` and `KeyboardInterrupt`.
     #[inline]

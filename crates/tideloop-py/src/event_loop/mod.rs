@@ -255,9 +255,7 @@ impl LoopState {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         drop(self.state.get_mut().take_contents());
-        while let Some(handle) = self.inbox.try_pop() {
-            drop(handle);
-        }
+        Python::attach(|py| while self.take_from_inbox(py).is_some() {});
     }
 }
 

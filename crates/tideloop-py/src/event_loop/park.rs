@@ -62,7 +62,7 @@ impl EventLoop {
             LoopState::take_contents(state)
         });
         drop(contents);
-        while let Some(handle) = this.inbox.try_pop() {
+        while let Some(handle) = this.take_from_inbox(py) {
             drop(handle);
         }
         // No Python object in there: the descriptors are closed as soon as nobody polls them.

@@ -58,12 +58,16 @@ impl EventLoop {
         if debug {
             Self::check_call(slf, callback, "call_soon_threadsafe", false)?;
         }
-        let handle = Handle::create(slf, callback, args, context, debug)?;
-        handle.get().make_threadsafe(py);
         let thread = this.with_state(py, |state| state.thread);
         if thread.is_none_or(|thread| thread == slots::thread_ident(py)) {
+            let handle = Handle::create(slf, callback, args, context, debug)?;
+            handle.get().make_threadsafe(py);
             this.push(py, Entry::Handle(handle.clone_ref(py)));
-        } else if this.inbox.push(handle.clone_ref(py)) {
+            return Ok(handle);
+        }
+        let handle = Handle::create_hidden(slf, callback, args, context, debug)?;
+        handle.get().make_threadsafe(py);
+        if this.inbox.push(handle.clone_ref(py)) {
             this.kernel(py)?.wake.wake();
         }
         Ok(handle)
@@ -88,6 +92,18 @@ impl EventLoop {
         let key = slf.get().with_state(py, |state| state.timers.insert(deadline_ns(when), in_heap));
         timer.get().set_key(py, Some(key));
         Ok(timer)
+    }
+
+    /// Takes the oldest handle out of the inbox.
+    #[inline]
+    pub(super) fn take_from_inbox(&self, py: Python<'_>) -> Option<Py<Handle>> {
+        // Asking whether it is empty is cheaper than trying to pop.
+        if self.inbox.is_empty() {
+            return None;
+        }
+        let handle = self.inbox.try_pop()?;
+        slots::handles::show(handle.bind(py));
+        Some(handle)
     }
 
     /// asyncio's checks of debug mode: the callback is callable and no coroutine function, the thread is the loop's.

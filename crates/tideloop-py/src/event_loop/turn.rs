@@ -136,9 +136,7 @@ impl Turn<'_, '_> {
                 self.expire_timers();
             }
         }
-        // Asking whether it is empty is cheaper than trying to pop.
-        while !this.inbox.is_empty() {
-            let Some(handle) = this.inbox.try_pop() else { break };
+        while let Some(handle) = this.take_from_inbox(py) {
             this.push(py, Entry::Handle(handle));
         }
         Ok(())
