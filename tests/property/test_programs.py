@@ -49,6 +49,7 @@ class Machine:
         self.log = []
         self.handles = []
         self.futures = [loop.create_future() for _ in range(4)] + [future_class(kind)(loop=loop) for _ in range(4)]
+        self.callbacks = [[] for _ in self.futures]
         self.tasks = []
         self.task_class = task_class(kind)
         self.count = 0
@@ -101,10 +102,8 @@ class Machine:
 
     def start(self, coroutine):
         # Every second task is made by the class, the others by the loop.
-        if len(self.tasks) % 2:
-            task = self.loop.create_task(coroutine)
-        else:
-            task = self.task_class(coroutine, loop=self.loop)
+        by_class = len(self.tasks) % 2 == 0
+        task = self.task_class(coroutine, loop=self.loop) if by_class else self.loop.create_task(coroutine)
         task.add_done_callback(self.done(f"task {len(self.tasks)}"))
         self.tasks.append(task)
 
@@ -145,12 +144,15 @@ class Machine:
         self.log.append(("cancel future", self.futures[number].cancel(f"message {self.name()}")))
 
     def do_add_callback(self, number, inner):
-        self.futures[number].add_done_callback(self.done(self.name()))
+        callback = self.done(self.name())
+        self.callbacks[number].append(callback)
+        self.futures[number].add_done_callback(callback)
 
     def do_remove_callback(self, number, inner):
-        callbacks = self.futures[number]._callbacks or []
-        if callbacks:
-            self.log.append(("removed", self.futures[number].remove_done_callback(callbacks[0][0])))
+        # Its own only: a task whose wake-up is taken away sleeps for ever.
+        if self.callbacks[number]:
+            callback = self.callbacks[number].pop(0)
+            self.log.append(("removed", self.futures[number].remove_done_callback(callback)))
 
     def do_await_future(self, number, inner):
         self.start(self.awaiting(self.name(), self.futures[number]))
