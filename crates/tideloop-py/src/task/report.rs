@@ -19,7 +19,7 @@ pub fn finalize_future(future: &Bound<'_, Future>) {
         exception
     });
     let Some(exception) = untold else { return };
-    keeping_the_exception(py, || {
+    keeping_the_exception(future, || {
         let context = PyDict::new(py);
         let class = future.get_type();
         context.set_item(intern!(py, "message"), format!("{} exception was never retrieved", class.name()?))?;
@@ -37,7 +37,7 @@ pub fn finalize_task(task: &Bound<'_, Task>) {
     let future = task.as_super();
     let wanted = task.get().state.with(py, |state| state.log_destroy_pending);
     if wanted && future.get().status(py) == Status::Pending && future.get().is_alive(py) {
-        keeping_the_exception(py, || {
+        keeping_the_exception(future, || {
             let context = PyDict::new(py);
             context.set_item(intern!(py, "task"), task)?;
             context.set_item(intern!(py, "message"), "Task was destroyed but it is pending!")?;
@@ -58,10 +58,12 @@ fn tell_the_loop(future: &Bound<'_, Future>, context: &Bound<'_, PyDict>) -> PyR
 }
 
 /// A destructor may run while an exception is on its way; that must arrive.
-fn keeping_the_exception(py: Python<'_>, f: impl FnOnce() -> PyResult<()>) {
+fn keeping_the_exception(future: &Bound<'_, Future>, f: impl FnOnce() -> PyResult<()>) {
+    let py = future.py();
     let under_way = PyErr::take(py);
     if let Err(error) = f() {
-        unraisable(py, error, None);
+        let told = future.get().loop_object(py).and_then(|object| object.getattr(intern!(py, "call_exception_handler")));
+        unraisable(py, error, told.ok().as_ref());
     }
     if let Some(error) = under_way {
         error.restore(py);
