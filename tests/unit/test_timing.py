@@ -118,8 +118,8 @@ def test_parked_loop_is_woken_by_another_thread_within_a_millisecond(loop):
     assert good, results
 
 
-def lock_waits(loop, seconds):
-    """How long a thread waits for the interpreter's lock beside a loop that is never idle: median and worst."""
+def lock_waits(seconds, beside):
+    """How long a thread waits for the interpreter's lock while this one is in `beside(ended)`: median and worst."""
     waits = []
 
     def wait():
@@ -129,26 +129,31 @@ def lock_waits(loop, seconds):
             # It lets the lock go, and has to wait for it afterwards.
             time.sleep(sleep_s)
             waits.append(time.perf_counter() - start - sleep_s)
-        ended.append(True)
+        ended.set()
 
-    async def busy():
-        while not ended:
-            await asyncio.sleep(0)
-
-    ended = []
+    ended = threading.Event()
     thread = threading.Thread(target=wait)
     thread.start()
-    loop.run_until_complete(busy())
+    beside(ended)
     thread.join()
     return statistics.median(waits), max(waits)
 
 
 def test_busy_loop_hands_the_lock_over_to_a_thread_that_wants_it(loop):
-    def good(result):
-        median, worst = result
-        return median <= LOCK_WAIT_MEDIAN_S_MAX and worst <= LOCK_WAIT_WORST_S_MAX
+    async def busy(ended):
+        while not ended.is_set():
+            await asyncio.sleep(0)
 
-    found, results = best_of(lambda: lock_waits(loop, 0.7), good)
+    def measure():
+        # Beside nothing at all: what the machine's other work makes of it.
+        _, bare_worst = lock_waits(0.5, lambda ended: ended.wait(10))
+        return *lock_waits(0.7, lambda ended: loop.run_until_complete(busy(ended))), bare_worst
+
+    def good(result):
+        median, worst, bare_worst = result
+        return median <= LOCK_WAIT_MEDIAN_S_MAX and worst <= LOCK_WAIT_WORST_S_MAX + bare_worst
+
+    found, results = best_of(measure, good)
     assert found, results
 
 
