@@ -486,3 +486,21 @@ def test_run_until_complete_callback_is_asyncios_own(loop):
         return [callback for callback, _context in asyncio.current_task()._callbacks]
 
     assert asyncio.base_events._run_until_complete_cb in loop.run_until_complete(main())
+
+
+@pytest.mark.loop_kinds("tideloop")
+@pytest.mark.parametrize("method", ["call_later", "call_at"])
+def test_delay_that_is_not_a_number_does_not_disturb_the_other_timers(loop, method):
+    """asyncio's heap loses its order, and timers behind it never run."""
+    ran = []
+    try:
+        handle = getattr(loop, method)(float("nan"), lambda: None)
+    except ValueError:
+        handle = None
+    for number in range(5):
+        loop.call_later(0.001 * number, ran.append, number)
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    if handle is not None:
+        handle.cancel()
+    assert ran == [0, 1, 2, 3, 4]
