@@ -62,7 +62,7 @@ endif
 
 .PHONY: test-python
 test-python: build
-	@TIDELOOP_REQUIRED=1 $(STEP) python-tests -- $(PY) -m pytest -q --ignore tests/soak
+	@TIDELOOP_REQUIRED=1 $(STEP) python-tests -- $(PY) -m pytest -q --durations=10
 
 .PHONY: test-all
 test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, loom, soak (TESTED=1 leaves out `test`)

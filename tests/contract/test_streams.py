@@ -1,6 +1,7 @@
 """The standard library's streams over the loop's transports."""
 
 import asyncio
+import sys
 import socket
 import struct
 
@@ -266,7 +267,9 @@ def test_handler_that_raises_is_reported(loop):
 
     with reports(loop) as seen:
         served(loop, handler, client)
-    assert seen[0]["message"] == "Unhandled exception in client_connected_cb"
+    # The first releases of 3.11 say only that nobody asked the handler's task for its exception.
+    early = ["Task exception was never retrieved"] if sys.version_info < (3, 11, 7) else []
+    assert seen[0]["message"] in ["Unhandled exception in client_connected_cb", *early]
     assert isinstance(seen[0]["exception"], LookupError)
     seen.clear()
 

@@ -1,6 +1,7 @@
 """Reading: pausing and resuming, buffered protocols, changing the protocol, protocols that raise."""
 
 import asyncio
+import sys
 import socket
 
 import pytest
@@ -74,7 +75,10 @@ def test_pausing_inside_data_received_stops_the_data_at_once(loop):
     loop.run_until_complete(main())
 
 
-def test_transport_paused_in_connection_made_stays_paused(loop):
+def test_transport_paused_in_connection_made_stays_paused(loop, loop_kind):
+    if loop_kind == "asyncio" and sys.version_info < (3, 11, 7):
+        pytest.skip("the first releases of 3.11 start reading all the same, by mistake")
+
     class Protocol(Recorder):
         def connection_made(self, transport):
             super().connection_made(transport)
