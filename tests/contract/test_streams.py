@@ -1,9 +1,9 @@
 """The standard library's streams over the loop's transports."""
 
 import asyncio
-import sys
 import socket
 import struct
+import sys
 
 import pytest
 

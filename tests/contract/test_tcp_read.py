@@ -1,8 +1,8 @@
 """Reading: pausing and resuming, buffered protocols, changing the protocol, protocols that raise."""
 
 import asyncio
-import sys
 import socket
+import sys
 
 import pytest
 
