@@ -177,6 +177,78 @@ def test_closed_transport_that_was_never_asked_for_its_socket_gives_a_closed_one
     run(main())
 
 
+def test_protocol_that_only_looks_buffered_is_read_into_its_buffer(run):
+    class Filled:
+        def __init__(self):
+            self.buffer = bytearray(8)
+            self.filled = []
+
+        def connection_made(self, transport):
+            pass
+
+        def get_buffer(self, sizehint):
+            return self.buffer
+
+        def buffer_updated(self, nbytes):
+            self.filled.append(bytes(self.buffer[:nbytes]))
+
+        def eof_received(self):
+            return False
+
+        def connection_lost(self, exc):
+            self.filled.append(exc)
+
+    async def main():
+        _, protocol, peer = await connected(Filled())
+        peer.sendall(b"received")
+        await until(lambda: protocol.filled)
+        peer.close()
+        await until(lambda: protocol.filled == [b"received", None])
+
+    run(main())
+
+
+def test_answer_of_several_writes_leaves_in_one_system_call(run, loop):
+    class Answers(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            self.transport.write(b"head ")
+            self.transport.writelines([b"bo", bytearray(b"dy")])
+
+    async def main():
+        # A socket that keeps apart what was sent apart.
+        ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        protocol = Answers()
+        transport = _native.TcpTransport(loop, ours, protocol)
+        peer.send(b"question")
+        assert await loop.run_in_executor(None, peer.recv, 100) == b"head body"
+        transport.close()
+        await gone(protocol)
+        peer.close()
+
+    run(main())
+
+
+def test_answer_before_an_error_in_data_received_still_arrives(run, loop):
+    class Fails(Recorder):
+        def data_received(self, data):
+            self.transport.write(b"sorry")
+            raise LookupError("no answer")
+
+    async def main():
+        _, protocol, peer = await connected(Fails())
+        peer.sendall(b"question")
+        await gone(protocol)
+        assert receive_all(peer) == b"sorry"
+        peer.close()
+
+    with reports(loop) as seen:
+        run(main())
+        assert isinstance(seen[0]["exception"], LookupError)
+        seen.clear()
+
+
 def test_idle_transport_is_small():
     assert _native.TcpTransport.__basicsize__ + COLLECTOR_HEAD_BYTES <= 250
 

@@ -31,6 +31,16 @@ pub(super) struct Connection<'a, 'py> {
     pub context: Bound<'py, PyAny>,
 }
 
+/// Whether a protocol receives into memory of its own: an `asyncio.BufferedProtocol`, or one that is like it. (asyncio
+/// asks for the class alone, and then fails on one that has `get_buffer()` and no `data_received()`; uvloop does not.)
+pub(super) fn is_buffered(protocol: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = protocol.py();
+    if protocol.is_instance(names::buffered_protocol_class(py)?)? {
+        return Ok(true);
+    }
+    Ok(!protocol.hasattr(intern!(py, "data_received"))? && protocol.hasattr(intern!(py, "get_buffer"))?)
+}
+
 /// Puts `callback(argument)` on the loop, as `call_soon` does.
 pub(super) fn schedule(
     event_loop: &Bound<'_, EventLoop>,
@@ -84,7 +94,7 @@ impl TcpTransport {
         let py = slf.py();
         let Connection { event_loop, protocol, server, context } = connection;
         let connection_made = protocol.getattr(intern!(py, "connection_made"))?;
-        let buffered = protocol.is_instance(names::buffered_protocol_class(py)?)?;
+        let buffered = is_buffered(protocol)?;
         let fd = slf.get().state.with(py, |state| {
             state.event_loop = Slot::holding(event_loop.clone().unbind());
             state.protocol = Slot::holding(protocol.clone().unbind());

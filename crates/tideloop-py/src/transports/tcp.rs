@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::lifecycle::{Connection, schedule, wake_function};
+use super::lifecycle::{Connection, is_buffered, schedule, wake_function};
 use super::report::report;
 use super::state::State;
 use crate::cell::Cell;
@@ -197,7 +197,7 @@ impl TcpTransport {
     /// `asyncio.BaseTransport.set_protocol`.
     fn set_protocol(slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let buffered = protocol.is_instance(names::buffered_protocol_class(py)?)?;
+        let buffered = is_buffered(protocol)?;
         let wanted = protocol.clone().unbind();
         let old = slf.get().state.with(py, |state| {
             state.buffered = buffered;
