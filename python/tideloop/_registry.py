@@ -68,8 +68,9 @@ def install() -> None:
     if type(tasks) is weakref.WeakSet:
         # The class of an instance may change to one of the same layout.
         tasks.__class__ = _TaskSet
-    if sys.version_info < (3, 12) and type(asyncio.tasks._current_tasks) is dict:
-        asyncio.tasks._current_tasks = _CurrentTasks(asyncio.tasks._current_tasks)
+    current = vars(asyncio.tasks).get("_current_tasks")
+    if sys.version_info < (3, 12) and type(current) is dict:
+        vars(asyncio.tasks)["_current_tasks"] = _CurrentTasks(current)
 
 
 def _asyncio_tasks() -> weakref.WeakSet[typing.Any] | None:

@@ -52,13 +52,14 @@ class _StandIn(type):
 
 def _real(stand_in: type) -> type:
     """The class that a stand-in stands for."""
-    return type.__getattribute__(stand_in, "_tideloop_real")  # type: ignore[no-any-return]
+    real: type = type.__getattribute__(stand_in, "_tideloop_real")
+    return real
 
 
 def stand_in(real: type, base: type) -> type:
     """A class derived from ``base`` that is ``real`` in all other respects: always the same for a class."""
-    found = real.__dict__.get(_ATTRIBUTE)
+    found: type | None = real.__dict__.get(_ATTRIBUTE)
     if found is None:
         found = type.__new__(_StandIn, real.__name__, (base,), {"_tideloop_real": real, "__module__": real.__module__})
         type.__setattr__(real, _ATTRIBUTE, found)
-    return found  # type: ignore[no-any-return]
+    return found

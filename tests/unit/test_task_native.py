@@ -362,7 +362,7 @@ def test_a_generator_drives_a_future_by_yield_from(loop):
     assert stop.value.value == (1, 2)
 
 
-# -- where the loop's own doing and the user's meet ----------------------------------------------------------------------
+# -- where the loop's own doing and the user's meet --------------------------------------------------------------------
 
 
 def test_a_task_that_was_finished_by_force_reports_its_next_step(loop, exception_reports):
@@ -378,12 +378,12 @@ def test_a_task_that_was_finished_by_force_reports_its_next_step(loop, exception
 
 
 def test_a_task_in_a_context_that_is_entered_is_reported(loop, exception_reports):
-    reported = []
-    loop.set_exception_handler(lambda _, context: reported.append(context))
     context = contextvars.copy_context()
     task = loop.create_task(value(), context=context)
     context.run(turn, loop)
-    assert isinstance(reported[0]["exception"], RuntimeError) and "already entered" in str(reported[0]["exception"])
+    (record,) = exception_reports
+    assert "Exception in callback <" in record.getMessage()
+    assert isinstance(record.exc_info[1], RuntimeError) and "already entered" in str(record.exc_info[1])
     task.get_coro().close()
     Future.cancel(task)  # no step will ever do it
 

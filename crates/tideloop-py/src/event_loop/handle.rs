@@ -214,7 +214,7 @@ impl Handle {
 
     /// Hands what the callback raised to the loop's exception handler.
     #[cold]
-    pub(super) fn report(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
+    pub(crate) fn report(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<()> {
         let py = slf.py();
         if leaves_the_loop(py, &error) {
             return Err(error);

@@ -24,8 +24,10 @@ pub enum Sent<'py> {
 pub fn send_none<'py>(coro: &Bound<'py, PyAny>) -> Sent<'py> {
     let py = coro.py();
     let mut result = ptr::null_mut();
-    // SAFETY: attached; a live object; None, which is always there.
-    let outcome = unsafe { ffi::PyIter_Send(coro.as_ptr(), ffi::Py_None(), &raw mut result) };
+    let none = py.None();
+    // SAFETY: attached; live objects, and a place for the result.
+    let outcome = unsafe { ffi::PyIter_Send(coro.as_ptr(), none.as_ptr(), &raw mut result) };
+    none.drop_ref(py);
     match outcome {
         // SAFETY: a new reference.
         ffi::PySendResult::PYGEN_NEXT => Sent::Yielded(unsafe { Bound::from_owned_ptr(py, result) }),

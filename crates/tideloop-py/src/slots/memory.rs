@@ -54,16 +54,27 @@ impl Ends {
         unsafe { (*state).nested = nested + 1 };
         // SAFETY: the caller vouches for it.
         unsafe { end(py, object) };
-        // The outermost sees to those that were put off, one after another: the stack does not grow with them.
-        while nested == 0 {
-            // SAFETY: as above.
-            let waiting = unsafe { &mut (*state).waiting };
-            let Some((object, end)) = waiting.pop() else { break };
-            // SAFETY: whoever put it off has vouched for it.
-            unsafe { end(py, object) };
+        if nested == 0 {
+            // SAFETY: whoever put them off has vouched for them.
+            unsafe { self.catch_up(py) };
         }
         // SAFETY: as above.
         unsafe { (*state).nested -= 1 };
+    }
+
+    /// Sees to those that were put off, one after another: the stack does not grow with their number.
+    ///
+    /// # Safety
+    /// As for [`Self::reach`], of all that wait.
+    #[inline]
+    unsafe fn catch_up(&self, py: Python<'_>) {
+        loop {
+            // SAFETY: attached, and over before Python can run.
+            let waiting = unsafe { &mut (*self.0.get()).waiting };
+            let Some((object, end)) = waiting.pop() else { return };
+            // SAFETY: the caller vouches for it.
+            unsafe { end(py, object) };
+        }
     }
 }
 

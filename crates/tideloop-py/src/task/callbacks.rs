@@ -137,11 +137,15 @@ fn schedule_by_call_soon(event_loop: &LoopRef<'_>, argument: &Bound<'_, PyAny>, 
 }
 
 impl FutureState {
-    fn callbacks(&self, py: Python<'_>) -> (Option<(Py<PyAny>, Option<Py<PyAny>>)>, Vec<Callback>) {
-        let first = self.first.cloned(py).map(|first| (first, self.first_context.cloned(py)));
+    /// References of one's own to all callbacks.
+    fn callbacks(&self, py: Python<'_>) -> Callbacks {
         let more =
             self.rare.as_ref().map(|rare| rare.callbacks.iter().map(|callback| callback.clone_ref(py)).collect());
-        (first, more.unwrap_or_default())
+        Callbacks {
+            first: self.first.cloned(py),
+            first_context: self.first_context.cloned(py),
+            more: more.unwrap_or_default(),
+        }
     }
 }
 
@@ -176,8 +180,8 @@ impl Future {
     /// The callbacks as Python sees them, in order.
     pub(super) fn callback_pairs<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         let py = slf.py();
-        let (first, more) = slf.get().state.with(py, |state| state.callbacks(py));
-        let first = first.map(|(first, context)| callback(py, first, context));
+        let Callbacks { first, first_context, more } = slf.get().state.with(py, |state| state.callbacks(py));
+        let first = first.map(|first| callback(py, first, first_context));
         first.into_iter().chain(more).map(|callback| callback.into_pair(py)).collect()
     }
 

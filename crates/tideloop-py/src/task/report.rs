@@ -3,12 +3,13 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use super::future::Status;
 use super::wakeup::TaskStep;
 use super::{Future, Task};
-use crate::error::{leaves_the_loop, unraisable};
+use crate::error::unraisable;
+use crate::event_loop::{EventLoop, Handle};
 
 /// `Future.__del__`.
 pub fn finalize_future(future: &Bound<'_, Future>) {
@@ -62,7 +63,8 @@ fn keeping_the_exception(future: &Bound<'_, Future>, f: impl FnOnce() -> PyResul
     let py = future.py();
     let under_way = PyErr::take(py);
     if let Err(error) = f() {
-        let told = future.get().loop_object(py).and_then(|object| object.getattr(intern!(py, "call_exception_handler")));
+        let told =
+            future.get().loop_object(py).and_then(|object| object.getattr(intern!(py, "call_exception_handler")));
         unraisable(py, error, told.ok().as_ref());
     }
     if let Some(error) = under_way {
@@ -72,22 +74,9 @@ fn keeping_the_exception(future: &Bound<'_, Future>, f: impl FnOnce() -> PyResul
 
 /// A step failed on its way to or from the coroutine: the loop's exception handler is told, as of any callback.
 #[cold]
-pub(super) fn failed_step(task: &Bound<'_, Task>, error: PyErr) -> PyResult<()> {
+pub(super) fn failed_step(event_loop: &Bound<'_, EventLoop>, task: &Bound<'_, Task>, error: PyErr) -> PyResult<()> {
     let py = task.py();
-    if leaves_the_loop(py, &error) {
-        return Err(error);
-    }
-    let context = PyDict::new(py);
-    let shown = TaskStep::of(task)?.repr()?;
-    context.set_item(intern!(py, "message"), format!("Exception in callback {shown}"))?;
-    context.set_item(intern!(py, "exception"), error)?;
-    context.set_item(intern!(py, "task"), task)?;
-    match tell_the_loop(task.as_super(), &context) {
-        Err(error) if leaves_the_loop(py, &error) => Err(error),
-        Err(error) => {
-            unraisable(py, error, Some(task.as_any()));
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
+    let (step, context) = (TaskStep::of(task)?, task.get().context(py));
+    let handle = Handle::create(event_loop, step.as_any(), &PyTuple::empty(py), context.as_ref(), false)?;
+    Handle::report(handle.bind(py), error)
 }

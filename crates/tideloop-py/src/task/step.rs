@@ -25,7 +25,7 @@ pub fn run_step(py: Python<'_>, event_loop: &Bound<'_, EventLoop>, task: Py<Task
     let outcome = slots::in_context(&context, || current::during(event_loop, &task, || step(&task, None)));
     match outcome {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) | Err(error) => report::failed_step(&task, error),
+        Ok(Err(error)) | Err(error) => report::failed_step(event_loop, &task, error),
     }
 }
 
@@ -48,7 +48,7 @@ pub fn run_wakeup(
     });
     match outcome {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) | Err(error) => report::failed_step(&task, error),
+        Ok(Err(error)) | Err(error) => report::failed_step(event_loop, &task, error),
     }
 }
 
