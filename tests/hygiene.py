@@ -133,7 +133,9 @@ class Snapshot:
     children: set[int]
     signals: dict[int, Any]
     policy: Any
-    reports: list[logging.LogRecord] = field(default_factory=list)
+    # What is alive after the test.
+    tasks: dict[int, Any] = field(default_factory=dict)
+    handles: dict[int, Any] = field(default_factory=dict)
 
     @classmethod
     def take(cls) -> Snapshot:
@@ -166,17 +168,19 @@ class Snapshot:
         if REPORTS.records:
             # The records' tracebacks hold frames, and those the handles whose callbacks raised.
             allowed = allowed | {"handles"}
+        self.tasks, self.handles = _living()
         left: list[str] = []
         for name in CHECKS:
             if name not in allowed:
                 left += [f"{name}: {line}" for line in getattr(self, "_check_" + name.replace(" ", "_"))()]
+        self.tasks, self.handles = {}, {}
         return left
 
     def _check_tasks(self) -> list[str]:
-        return [repr(task) for key, task in _living()[0].items() if key not in self.task_ids]
+        return [repr(task) for key, task in self.tasks.items() if key not in self.task_ids]
 
     def _check_handles(self) -> list[str]:
-        return [repr(handle) for key, handle in _living()[1].items() if key not in self.handle_ids]
+        return [repr(handle) for key, handle in self.handles.items() if key not in self.handle_ids]
 
     def _check_descriptors(self) -> list[str]:
         now = _descriptors()
