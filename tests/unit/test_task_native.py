@@ -366,15 +366,14 @@ def test_a_generator_drives_a_future_by_yield_from(loop):
 
 
 def test_a_task_that_was_finished_by_force_reports_its_next_step(loop, exception_reports):
-    reported = []
-    loop.set_exception_handler(lambda _, context: reported.append(context))
     coro = value()
     task = loop.create_task(coro)
     Future.set_result(task, 1)
     turn(loop)
     coro.close()
-    assert isinstance(reported[0]["exception"], asyncio.InvalidStateError)
-    assert "already done" in str(reported[0]["exception"])
+    (record,) = exception_reports
+    assert "Exception in callback <" in record.getMessage()
+    assert isinstance(record.exc_info[1], asyncio.InvalidStateError) and "already done" in str(record.exc_info[1])
 
 
 def test_a_task_in_a_context_that_is_entered_is_reported(loop, exception_reports):
