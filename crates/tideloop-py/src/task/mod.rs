@@ -69,8 +69,9 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_class::<Future>()?;
     module.add_class::<Task>()?;
-    module.add_function(wrap_pyfunction!(current::current_task, module)?)?;
-    module.add_function(wrap_pyfunction!(current::set_current_task, module)?)?;
+    // Private: not in `__all__`, where `add_function` puts a name.
+    module.setattr("_current_task", wrap_pyfunction!(current::current_task, module)?)?;
+    module.setattr("_set_current_task", wrap_pyfunction!(current::set_current_task, module)?)?;
     module.add_function(wrap_pyfunction!(registry::all_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(registry::task_count, module)?)
 }
