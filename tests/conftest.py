@@ -125,6 +125,9 @@ def new_loop(loop_kind: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return importlib.import_module("tideloop").new_event_loop
 
 
+FINISH_SECONDS_MAX = 5.0
+
+
 @pytest.fixture
 def make_loop(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
@@ -155,7 +158,8 @@ def _finish(loop: asyncio.AbstractEventLoop) -> list[str]:
     for task in tasks:
         task.cancel()
     if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        # Bounded: a test that failed has used up its time limit, and a task that nothing runs cannot be cancelled.
+        loop.run_until_complete(asyncio.wait(tasks, timeout=FINISH_SECONDS_MAX))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
