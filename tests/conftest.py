@@ -15,6 +15,7 @@ import asyncio
 import gc
 import importlib
 import os
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from hygiene import REPORTS, Snapshot, collect_twice, pending_tasks
 
 LOOP_KINDS = ("asyncio", "tideloop")
 CONTRACT = Path(__file__).parent / "contract"
+
+# Who starts the tests in the background has SIGINT ignored, and so would every program that they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _native_missing() -> str | None:
