@@ -132,7 +132,7 @@ class Connections(SockCalls):
         server: Server | None = None,
     ) -> asyncio.Transport:
         self._attach_transport_check(sock.fileno())
-        return _native.TcpTransport(self, sock, protocol, waiter, extra, server)
+        return _native.SocketTransport(self, sock, protocol, waiter, extra, server)
 
     def _make_ssl_transport(
         self,

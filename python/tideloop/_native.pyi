@@ -19,7 +19,7 @@ __all__ = [
     "Handle",
     "Listener",
     "Task",
-    "TcpTransport",
+    "SocketTransport",
     "TimerHandle",
     "__version__",
     "all_tasks",
@@ -139,7 +139,7 @@ class EventLoop(asyncio.AbstractEventLoop):  # type: ignore[misc]  # the other h
     def _use_asyncio_tasks(self, enabled: bool) -> None: ...
 
 @final
-class TcpTransport(asyncio.Transport):
+class SocketTransport(asyncio.Transport):
     """asyncio's selector socket transport, native."""
 
     def __init__(

@@ -219,7 +219,7 @@ def test_answer_of_several_writes_leaves_in_one_system_call(run, loop):
         ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         protocol = Answers()
-        transport = _native.TcpTransport(loop, ours, protocol)
+        transport = _native.SocketTransport(loop, ours, protocol)
         peer.send(b"question")
         assert await loop.run_in_executor(None, peer.recv, 100) == b"head body"
         transport.close()
@@ -249,18 +249,18 @@ def test_answer_before_an_error_in_data_received_still_arrives(run, loop):
 
 
 def test_idle_transport_is_small():
-    assert _native.TcpTransport.__basicsize__ + COLLECTOR_HEAD_BYTES <= 250
+    assert _native.SocketTransport.__basicsize__ + COLLECTOR_HEAD_BYTES <= 250
 
 
 def test_transport_without_a_socket_is_harmless():
-    transport = _native.TcpTransport.__new__(_native.TcpTransport)
+    transport = _native.SocketTransport.__new__(_native.SocketTransport)
     assert transport.is_closing()
     assert not transport.is_reading()
     assert transport.get_protocol() is None
     assert transport.get_extra_info("peername") is None
     assert transport.get_extra_info("sockname") is None
     assert transport.get_extra_info("socket").fileno() == -1
-    assert repr(transport) == "<TcpTransport closed fd=-1>"
+    assert repr(transport) == "<SocketTransport closed fd=-1>"
     for method in (transport.close, transport.abort, transport.pause_reading, transport.resume_reading):
         method()
     transport.write(b"nowhere")
@@ -296,7 +296,7 @@ def test_ten_thousand_forgotten_transports_in_cycles_are_collected_and_closed(lo
             ours.setblocking(False)
             theirs.close()
             protocol = Recorder()
-            transport = _native.TcpTransport(loop, ours, protocol)
+            transport = _native.SocketTransport(loop, ours, protocol)
             weakref.finalize(transport, deaths.append, None)
             await asyncio.sleep(0)
             transport.pause_reading()
@@ -307,7 +307,7 @@ def test_ten_thousand_forgotten_transports_in_cycles_are_collected_and_closed(lo
             loop.run_until_complete(forget())
             gc.collect()
             assert len(deaths) == number * batch
-        unclosed = [w for w in caught if str(w.message).startswith("unclosed transport <TcpTransport fd=")]
+        unclosed = [w for w in caught if str(w.message).startswith("unclosed transport <SocketTransport fd=")]
         assert len(unclosed) == batch * batches
         # The warnings' sources hold the transports; closed they are all the same.
         assert len(os.listdir("/proc/self/fd")) == before
@@ -327,7 +327,7 @@ def test_transport_that_is_brought_back_to_life_by_its_warning_is_closed_and_sta
         assert peer.recv(1) == b""
         peer.close()
         back = caught[0].source
-        assert isinstance(back, _native.TcpTransport)
+        assert isinstance(back, _native.SocketTransport)
         assert back.is_closing()
         back.write(b"too late")
         back.close()

@@ -16,7 +16,7 @@ pub use tideloop_sys::poll::Interest;
 use super::{Entry, EventLoop, Handle, Readiness};
 use crate::error::os_error;
 use crate::names;
-use crate::transports::{Listener, TcpTransport};
+use crate::transports::{Listener, SocketTransport};
 
 /// Tokens that are not registrations; a registration's generation never reaches these.
 pub(super) const TOKEN_WAKE: u64 = u64::MAX;
@@ -25,7 +25,7 @@ pub(super) const TOKEN_SIGNALS: u64 = u64::MAX - 2;
 
 /// Whose descriptor it is.
 pub enum IoTarget {
-    Tcp(Py<TcpTransport>),
+    Socket(Py<SocketTransport>),
     Listener(Py<Listener>),
     /// `add_reader` and `add_writer`.
     Watcher {
@@ -55,7 +55,7 @@ impl Registration {
     /// The object that owns it, for reports.
     pub(super) fn owner(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         match &self.target {
-            IoTarget::Tcp(transport) => Some(transport.clone_ref(py).into_any()),
+            IoTarget::Socket(transport) => Some(transport.clone_ref(py).into_any()),
             IoTarget::Listener(listener) => Some(listener.clone_ref(py).into_any()),
             IoTarget::Watcher { .. } => None,
         }
@@ -63,7 +63,7 @@ impl Registration {
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.target {
-            IoTarget::Tcp(transport) => visit.call(transport),
+            IoTarget::Socket(transport) => visit.call(transport),
             IoTarget::Listener(listener) => visit.call(listener),
             IoTarget::Watcher { reader, writer } => {
                 visit.call(reader)?;
@@ -179,7 +179,7 @@ impl EventLoop {
         let owner = self.with_state(py, |state| {
             let token = state.by_fd.get(&fd)?;
             match &state.registrations.get(*token)?.target {
-                IoTarget::Tcp(transport) => Some(transport.clone_ref(py)),
+                IoTarget::Socket(transport) => Some(transport.clone_ref(py)),
                 _ => None,
             }
         });
@@ -212,17 +212,17 @@ impl EventLoop {
     /// Hands a readiness to the registration's owner, if it still is there.
     pub(super) fn io_dispatch(slf: &Bound<'_, Self>, token: Token, readiness: Readiness) -> PyResult<()> {
         enum Owner {
-            Tcp(Py<TcpTransport>),
+            Socket(Py<SocketTransport>),
             Listener(Py<Listener>),
         }
         let py = slf.py();
         let owner = slf.get().with_state(py, |state| match &state.registrations.get(token)?.target {
-            IoTarget::Tcp(transport) => Some(Owner::Tcp(transport.clone_ref(py))),
+            IoTarget::Socket(transport) => Some(Owner::Socket(transport.clone_ref(py))),
             IoTarget::Listener(listener) => Some(Owner::Listener(listener.clone_ref(py))),
             IoTarget::Watcher { .. } => None,
         });
         match owner {
-            Some(Owner::Tcp(transport)) => TcpTransport::on_ready(transport.bind(py), slf, readiness),
+            Some(Owner::Socket(transport)) => SocketTransport::on_ready(transport.bind(py), slf, readiness),
             Some(Owner::Listener(listener)) => Listener::on_ready(listener.bind(py), slf, readiness),
             None => Ok(()),
         }

@@ -31,7 +31,7 @@ use tideloop_sys::timer::TimerFd;
 use tideloop_sys::wake::WakeFd;
 
 use crate::cell::{Cell, Slot};
-use crate::transports::TcpTransport;
+use crate::transports::SocketTransport;
 
 pub use entry::{Entry, Readiness};
 pub use handle::{Handle, TimerHandle};
@@ -49,7 +49,7 @@ pub(crate) struct LoopState {
     /// The registration of each descriptor: a descriptor has one.
     pub by_fd: HashMap<RawFd, Token>,
     /// Transports that were written to in this turn.
-    pub to_flush: Vec<Py<TcpTransport>>,
+    pub to_flush: Vec<Py<SocketTransport>>,
     /// The receive buffer that all connections share; empty while somebody reads into it.
     pub read_buffer: Box<[u8]>,
     pub stopping: bool,
@@ -154,7 +154,7 @@ impl EventLoop {
     }
 
     /// Has the transport's `flush` called at the end of this turn.
-    pub fn flush_at_end_of_turn(&self, py: Python<'_>, transport: Py<TcpTransport>) {
+    pub fn flush_at_end_of_turn(&self, py: Python<'_>, transport: Py<SocketTransport>) {
         self.state.with(py, |state| state.to_flush.push(transport));
     }
 
@@ -231,7 +231,7 @@ pub(crate) struct Contents {
     _ready: Vec<Entry>,
     _timers: Vec<Py<TimerHandle>>,
     _registrations: Vec<io::Registration>,
-    _transports: Vec<Py<TcpTransport>>,
+    _transports: Vec<Py<SocketTransport>>,
     _current_handle: Option<Py<Handle>>,
     _factory: Option<Py<PyAny>>,
 }

@@ -17,7 +17,7 @@ use tideloop_sys::{clock, ticks};
 use super::io::{TOKEN_SIGNALS, TOKEN_TIMER, TOKEN_WAKE};
 use super::{Entry, EventLoop, Handle, Readiness};
 use crate::error::{leaves_the_loop, os_error};
-use crate::transports::TcpTransport;
+use crate::transports::SocketTransport;
 use crate::{names, slots, task};
 
 /// While work is ready the kernel is asked at most this often: a system call in every turn costs 200-300 ns.
@@ -389,10 +389,10 @@ impl Turn<'_, '_> {
     }
 
     /// Sends what was written in this turn.
-    fn flush(&self, written: Vec<Py<TcpTransport>>) -> PyResult<()> {
+    fn flush(&self, written: Vec<Py<SocketTransport>>) -> PyResult<()> {
         let py = self.event_loop.py();
         for transport in written {
-            TcpTransport::flush(transport.bind(py))?;
+            SocketTransport::flush(transport.bind(py))?;
         }
         Ok(())
     }

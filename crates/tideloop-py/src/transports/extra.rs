@@ -11,12 +11,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tideloop_sys::socket;
 
-use super::TcpTransport;
+use super::SocketTransport;
 use super::address::{self, Address};
 use crate::cell::Slot;
 use crate::names;
 
-impl TcpTransport {
+impl SocketTransport {
     /// `get_extra_info()`.
     pub(super) fn extra_info<'py>(
         slf: &Bound<'py, Self>,

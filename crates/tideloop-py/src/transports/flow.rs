@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tideloop_core::water_marks::WaterMarks;
 
-use super::TcpTransport;
+use super::SocketTransport;
 use super::report::report;
 use crate::error::leaves_the_loop;
 
@@ -13,7 +13,7 @@ use crate::error::leaves_the_loop;
 const HIGH_DEFAULT: i64 = 64 * 1024;
 const HIGH_TO_LOW: i64 = 4;
 
-impl TcpTransport {
+impl SocketTransport {
     /// Pauses the protocol where the write buffer is above the high mark.
     pub(super) fn pause_protocol_above_high(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();

@@ -12,7 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use tideloop_sys::socket;
 
-use super::TcpTransport;
+use super::SocketTransport;
 use super::address::Address;
 use super::report::{debug_error, report};
 use super::state::{Closing, State};
@@ -66,7 +66,7 @@ pub(super) fn schedule(
     Ok(())
 }
 
-impl TcpTransport {
+impl SocketTransport {
     /// A transport for a connection that was accepted; its descriptor is ours alone.
     pub(super) fn accepted<'py>(
         connection: Connection<'_, 'py>,
@@ -141,7 +141,7 @@ impl TcpTransport {
             None => {
                 this.check_usable(py)?;
                 let token = this
-                    .io_register(py, fd, IoTarget::Tcp(slf.clone().unbind()), interest)
+                    .io_register(py, fd, IoTarget::Socket(slf.clone().unbind()), interest)
                     .map_err(|error| os_error(py, &error))?;
                 slf.get().state.with(py, |state| state.token = Some(token));
                 Ok(())
@@ -273,7 +273,7 @@ impl TcpTransport {
     }
 }
 
-impl Finalize for TcpTransport {
+impl Finalize for SocketTransport {
     fn deallocator() -> &'static OnceLock<ffi::destructor> {
         static ORIGINAL: OnceLock<ffi::destructor> = OnceLock::new();
         &ORIGINAL
@@ -302,7 +302,7 @@ impl Finalize for TcpTransport {
     }
 }
 
-fn warn_unclosed(slf: &Bound<'_, TcpTransport>) -> PyResult<()> {
+fn warn_unclosed(slf: &Bound<'_, SocketTransport>) -> PyResult<()> {
     let py = slf.py();
     let keywords = PyDict::new(py);
     keywords.set_item(intern!(py, "source"), slf)?;
@@ -332,9 +332,9 @@ pub(super) fn wake(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// What comes after `connection_made`.
 #[pyfunction]
-fn start_reading(transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
+fn start_reading(transport: &Bound<'_, SocketTransport>) -> PyResult<()> {
     transport.get().state.with(transport.py(), |state| state.read_started = true);
-    TcpTransport::sync_interest(transport)
+    SocketTransport::sync_interest(transport)
 }
 
 fn start_reading_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {

@@ -13,7 +13,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 use tideloop_sys::socket;
 
-use super::TcpTransport;
+use super::SocketTransport;
 use super::lifecycle::Connection;
 use super::report::report;
 use crate::cell::{Cell, Slot};
@@ -39,7 +39,7 @@ struct ListenerState {
     batch_max: usize,
 }
 
-/// Accepts connections on a listening socket and makes a `TcpTransport` of each; for `Server`.
+/// Accepts connections on a listening socket and makes a `SocketTransport` of each; for `Server`.
 #[pyclass(frozen, weakref, module = "tideloop._native")]
 pub struct Listener {
     state: Cell<ListenerState>,
@@ -117,7 +117,7 @@ impl Listener {
         };
         let server = parts.server.as_ref();
         let connection = Connection { event_loop, protocol: &protocol, server, context };
-        match TcpTransport::accepted(connection, fd, peer) {
+        match SocketTransport::accepted(connection, fd, peer) {
             Ok(_) => Ok(()),
             Err(error) => Self::report_failure(event_loop, error, &[("protocol", &protocol)]),
         }

@@ -5,7 +5,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `tcp.rs` | the class `TcpTransport`: its Python surface |
+//! | `socket_transport.rs` | the class `SocketTransport`: a connected stream socket, its Python surface |
 //! | `state.rs` | what a transport knows, and the transitions between its states |
 //! | `lifecycle.rs` | how it begins, fails and ends |
 //! | `read.rs`, `write.rs`, `outgoing.rs`, `flow.rs` | bytes in, bytes out, the queue of bytes out, water marks |
@@ -21,25 +21,25 @@ mod listener;
 mod outgoing;
 mod read;
 mod report;
+mod socket_transport;
 mod state;
-mod tcp;
 mod write;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 pub use listener::Listener;
-pub use tcp::TcpTransport;
+pub use socket_transport::SocketTransport;
 
 use crate::slots;
 
 /// Adds the classes, after a check that their instances lie in memory as was assumed.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    slots::finalizer::install::<TcpTransport>(py);
-    if !slots::verify(&slots::create(py, TcpTransport::blank())?) {
+    slots::finalizer::install::<SocketTransport>(py);
+    if !slots::verify(&slots::create(py, SocketTransport::blank())?) {
         return Err(PyImportError::new_err("the layout of tideloop's transports is not what was assumed"));
     }
-    module.add_class::<TcpTransport>()?;
+    module.add_class::<SocketTransport>()?;
     module.add_class::<Listener>()
 }

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tideloop_sys::socket;
 
-use super::TcpTransport;
+use super::SocketTransport;
 use super::report::debug;
 use crate::error::os_error;
 use crate::event_loop::{EventLoop, READ_BUFFER_BYTES};
@@ -35,7 +35,7 @@ struct Source {
     latest_read: u32,
 }
 
-impl TcpTransport {
+impl SocketTransport {
     /// Receives once, if bytes are wanted at all. The protocol's answer leaves when it returns, while it is still in
     /// the processor's cache: what is waited for until the end of the turn are the writes of others, such as tasks.
     #[inline]

@@ -1,4 +1,4 @@
-//! What a TCP transport knows about itself, and the transitions between its states.
+//! What a socket transport knows about itself, and the transitions between its states.
 //!
 //! # The life of a transport
 //!
@@ -31,7 +31,7 @@ use crate::event_loop::{EventLoop, Interest};
 /// costs little per byte, and the peer can begin.
 const COLLECTED_BYTES_MAX: usize = 64 * 1024;
 
-/// The state of a `TcpTransport`. Small, because there may be many that are idle: what few need is in [`Rare`].
+/// The state of a `SocketTransport`. Small, because there may be many that are idle: what few need is in [`Rare`].
 pub(super) struct State {
     /// `None` before the transport has a socket and after `connection_lost` has run.
     pub event_loop: Slot<EventLoop>,

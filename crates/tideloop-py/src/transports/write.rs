@@ -13,7 +13,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use tideloop_sys::socket;
 
-use super::TcpTransport;
+use super::SocketTransport;
 use super::lifecycle::{fail_waiter, wake};
 use super::report::report;
 use super::state::{Sent, Written};
@@ -26,7 +26,7 @@ const LOST_WRITES_SILENT_MAX: u32 = 5;
 
 const WRITE_FAILED: &str = "Fatal write error on socket transport";
 
-impl TcpTransport {
+impl SocketTransport {
     /// `write()`.
     #[inline]
     pub(super) fn write_bytes(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -186,7 +186,7 @@ impl TcpTransport {
         let none = py.None().into_bound(py);
         match (Self::connection_lost(slf, &none), event_loop) {
             (Err(error), Some(event_loop)) if !leaves_the_loop(py, &error) => {
-                let message = "Exception in callback TcpTransport._call_connection_lost(None)";
+                let message = "Exception in callback SocketTransport._call_connection_lost(None)";
                 report(event_loop.bind(py), message, error, &[("transport", slf.as_any())])
             }
             (outcome, _) => outcome,

@@ -1,4 +1,4 @@
-//! `TcpTransport`: the Python surface of a TCP connection.
+//! `SocketTransport`: the Python surface of a TCP connection.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -20,15 +20,15 @@ use crate::slots::{self, Slotted};
 /// Made by `create_connection`, `connect_accepted_socket` and servers. Corresponds to the transports that asyncio's
 /// selector event loop makes.
 #[pyclass(frozen, weakref, module = "tideloop._native")]
-pub struct TcpTransport {
+pub struct SocketTransport {
     pub(super) state: Cell<State>,
 }
 
-impl Slotted for TcpTransport {
+impl Slotted for SocketTransport {
     const OFFSET: usize = slots::OFFSET_OF_ROOT;
 }
 
-impl TcpTransport {
+impl SocketTransport {
     /// A transport without a socket.
     pub(super) fn blank() -> Self {
         Self { state: Cell::new(State::blank()) }
@@ -77,14 +77,14 @@ impl TcpTransport {
     }
 }
 
-impl Drop for TcpTransport {
+impl Drop for SocketTransport {
     fn drop(&mut self) {
         drop(self.state.get_mut().take_contents());
     }
 }
 
 #[pymethods]
-impl TcpTransport {
+impl SocketTransport {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
@@ -335,11 +335,11 @@ impl TcpTransport {
             _ => "",
         };
         if event_loop.is_none_or(|event_loop| event_loop.get().closed(py)) {
-            return Ok(format!("<TcpTransport{state} fd={fd}>"));
+            return Ok(format!("<SocketTransport{state} fd={fd}>"));
         }
         let polling = |on: bool| if on { "polling" } else { "idle" };
         let (read, write) = (polling(interest.0), polling(interest.1));
-        Ok(format!("<TcpTransport{state} fd={fd} read={read} write=<{write}, bufsize={size}>>"))
+        Ok(format!("<SocketTransport{state} fd={fd} read={read} write=<{write}, bufsize={size}>>"))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
