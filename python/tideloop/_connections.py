@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _native
 from ._happy_eyeballs import connect_first, interleave_families
 from ._server import Server
-from ._sock_calls import SockCalls, check_no_ssl_socket
+from ._sock_calls import check_no_ssl_socket
+from ._tls import Tls
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["BINDS_AS_313", "NO_TLS", "Connections", "bind_error", "check_tls_timeouts", "require_no_tls"]
+__all__ = ["BINDS_AS_313", "Connections", "bind_error", "check_tls_timeouts"]
 
 _AddrInfo = tuple[Any, Any, int, str, Any]  # family, type, protocol, canonical name, address
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
@@ -27,10 +28,8 @@ _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 # errors of bind() are quoted with their number.
 BINDS_AS_313 = sys.version_info >= (3, 13)
 
-NO_TLS = "tideloop does not speak TLS yet: connect and listen without ssl, or put a TLS proxy in front"
 
-
-class Connections(SockCalls):
+class Connections(Tls):
     """Mixin: create_connection, connect_accepted_socket, and what puts a transport on a socket."""
 
     __slots__ = ()
@@ -77,7 +76,6 @@ class Connections(SockCalls):
         if host is not None or port is not None:
             if sock is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            require_no_tls(ssl)
             infos = await self._resolve_or_fail((host, port), family, proto, flags)
             local_infos = None
             if local_addr is not None:
@@ -133,16 +131,6 @@ class Connections(SockCalls):
     ) -> asyncio.Transport:
         self._attach_transport_check(sock.fileno())
         return _native.SocketTransport(self, sock, protocol, waiter, extra, server)
-
-    def _make_ssl_transport(
-        self,
-        rawsock: socket.socket,
-        protocol: asyncio.BaseProtocol,
-        sslcontext: SSLContext | None,
-        waiter: asyncio.Future[None] | None = None,
-        **options: Any,
-    ) -> asyncio.Transport:
-        raise NotImplementedError(NO_TLS)
 
     async def _take_socket(
         self,
@@ -237,12 +225,6 @@ class Connections(SockCalls):
             raise
         finally:
             del failures, mine  # the exceptions' tracebacks lead back to this frame
-
-
-def require_no_tls(ssl: bool | SSLContext | None) -> None:
-    """Say that TLS is missing before a name is looked up or an address taken, not after."""
-    if ssl:
-        raise NotImplementedError(NO_TLS)
 
 
 def check_tls_timeouts(tls: bool, handshake: float | None, shutdown: float | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._connections import BINDS_AS_313, NO_TLS, Connections, bind_error, check_tls_timeouts, require_no_tls
+from ._connections import BINDS_AS_313, Connections, bind_error, check_tls_timeouts
 from ._server import Server
 from ._sock_calls import check_no_ssl_socket
 
@@ -67,7 +67,6 @@ class Listening(Connections):
         if host is not None or port is not None:
             if sock is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            require_no_tls(ssl)
             infos = await self._resolve_hosts(host, port, family, flags)
             options = _listening_options(reuse_address is None or reuse_address, bool(keep_alive))
             sockets = self._bind_all(infos, options, bool(reuse_port))
@@ -104,7 +103,9 @@ class Listening(Connections):
         ssl_shutdown_timeout: float | None = None,
     ) -> None:
         if sslcontext is not None:
-            raise NotImplementedError(NO_TLS)
+            protocol_factory = self._tls_server_factory(
+                protocol_factory, sslcontext, ssl_handshake_timeout, ssl_shutdown_timeout
+            )
         self._listeners[sock.fileno()] = _native.Listener(self, sock, protocol_factory, server, backlog)
 
     def _stop_serving(self, sock: socket.socket) -> None:

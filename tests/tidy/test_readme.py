@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import ssl
 import subprocess
 import sys
 
@@ -49,10 +48,8 @@ def test_every_link_into_the_tree_leads_somewhere():
         lambda loop: loop.connect_write_pipe(asyncio.Protocol, None),
         lambda loop: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"),
         lambda loop: loop.subprocess_shell(asyncio.SubprocessProtocol, "true"),
-        lambda loop: loop.create_connection(asyncio.Protocol, "127.0.0.1", 1, ssl=ssl.create_default_context()),
-        lambda loop: loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)),
     ],
-    ids="udp unix-connection unix-server read-pipe write-pipe exec shell tls-connection tls-server".split(),
+    ids="udp unix-connection unix-server read-pipe write-pipe exec shell".split(),
 )
 def test_what_is_not_there_yet_says_so(run, loop, use):
     with pytest.raises(NotImplementedError):

@@ -212,14 +212,3 @@ def test_sock_recv_after_a_cancelled_one_has_the_descriptor(run, loop):
             assert first.cancelled()
 
     run(main())
-
-
-def test_tls_says_that_it_is_missing(run, loop):
-    with pytest.raises(NotImplementedError, match="does not speak TLS yet"):
-        run(loop.create_connection(asyncio.Protocol, sock=_connected(), ssl=True, server_hostname=""))
-
-
-def _connected() -> socket.socket:
-    ours, theirs = socket.socketpair()
-    theirs.close()
-    return ours
