@@ -62,40 +62,6 @@ pub fn is_counter() -> bool {
     source().is_counter
 }
 
-/// Says "now" at most once per interval, for the price of reading a tick.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    interval: u64,
-    last: u64,
-}
-
-impl Pace {
-    /// The first interval begins now.
-    #[must_use]
-    pub fn new(interval_us: u64) -> Self {
-        Self { interval: interval_us.saturating_mul(per_us()), last: now() }
-    }
-
-    /// Whether an interval has passed since this was last true; if so, the next one begins now.
-    ///
-    /// A counter that has jumped back, on another processor, counts as passed: better early than never.
-    #[inline]
-    pub fn elapsed(&mut self) -> bool {
-        let now = now();
-        let has_elapsed = now.wrapping_sub(self.last) >= self.interval;
-        if has_elapsed {
-            self.last = now;
-        }
-        has_elapsed
-    }
-
-    /// Begin an interval now, as when the thing has just been done for another reason.
-    #[inline]
-    pub fn restart(&mut self) {
-        self.last = now();
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 mod counter {
     //! The time-stamp counter.

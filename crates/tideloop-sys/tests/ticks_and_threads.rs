@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tideloop_sys::clock::now_ns;
 use tideloop_sys::threads::{block_all_signals, yield_for};
-use tideloop_sys::ticks::{self, Pace};
+use tideloop_sys::ticks;
 
 /// Nanoseconds and ticks between two moments at least `ns` apart. The thread sleeps meanwhile; that both clocks were
 /// read at one moment is made likely by taking the closest of some pairs.
@@ -56,28 +56,6 @@ fn the_clock_does_not_go_back() {
         assert!(now_ns >= last_ns);
         last_ns = now_ns;
     }
-}
-
-#[test]
-fn a_pace_is_true_at_most_once_per_interval() {
-    const INTERVAL_US: u64 = 2000;
-    let mut pace = Pace::new(INTERVAL_US);
-    let start_ns = now_ns();
-    let mut elapsed = 0;
-    while now_ns() - start_ns < 20_000_000 {
-        elapsed += u64::from(pace.elapsed());
-        yield_for(Duration::from_micros(100));
-    }
-    let most = (now_ns() - start_ns) / (INTERVAL_US * 1000) + 1;
-    assert!((1..=most).contains(&elapsed), "{elapsed} times, at most {most}");
-    assert!(
-        !{
-            pace.restart();
-            Pace::new(u64::MAX)
-        }
-        .elapsed()
-    );
-    assert!(Pace::new(0).elapsed());
 }
 
 /// How often this thread has given up the processor of its own accord.

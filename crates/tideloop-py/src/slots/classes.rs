@@ -348,31 +348,36 @@ slot_functions! {
     } or ptr::null_mut();
 }
 
-/// Puts the functions above into the types. Before this no instance exists.
-pub fn install(py: Python<'_>) {
-    let future = Future::type_object_raw(py);
-    // SAFETY: a heap type of this crate, which nobody uses yet.
-    let slots = unsafe { &mut *future };
-    slots.tp_new = Some(future_new);
-    slots.tp_dealloc = Some(future_dealloc);
-    slots.tp_finalize = Some(future_finalize);
+/// The slots that `Future` and `Task` have alike.
+///
+/// # Safety
+/// `class` is the heap type that these functions are for, and nobody uses it yet.
+unsafe fn install_awaitable(
+    class: *mut ffi::PyTypeObject,
+    new: ffi::newfunc,
+    dealloc: ffi::destructor,
+    finalize: ffi::destructor,
+) {
+    // SAFETY: the caller vouches for the class.
+    let slots = unsafe { &mut *class };
+    slots.tp_new = Some(new);
+    slots.tp_dealloc = Some(dealloc);
+    slots.tp_finalize = Some(finalize);
     slots.tp_iter = Some(future_await);
     // SAFETY: a heap type has room for these slots.
     unsafe { &mut *slots.tp_as_async }.am_await = Some(future_await);
     // SAFETY: as above; the interpreter forgets what it knew about the slots.
-    unsafe { ffi::PyType_Modified(future) };
+    unsafe { ffi::PyType_Modified(class) };
+}
 
+/// Puts the functions above into the types. Before this no instance exists.
+pub fn install(py: Python<'_>) {
+    let future = Future::type_object_raw(py);
+    // SAFETY: a heap type of this crate, which nobody uses yet.
+    unsafe { install_awaitable(future, future_new, future_dealloc, future_finalize) };
     let task = Task::type_object_raw(py);
     // SAFETY: as for `Future`.
-    let slots = unsafe { &mut *task };
-    slots.tp_new = Some(task_new);
-    slots.tp_dealloc = Some(task_dealloc);
-    slots.tp_finalize = Some(task_finalize);
-    slots.tp_iter = Some(future_await);
-    // SAFETY: as for `Future`.
-    unsafe { &mut *slots.tp_as_async }.am_await = Some(future_await);
-    // SAFETY: as for `Future`.
-    unsafe { ffi::PyType_Modified(task) };
+    unsafe { install_awaitable(task, task_new, task_dealloc, task_finalize) };
 
     let iter = FutureIter::type_object_raw(py);
     // SAFETY: as for `Future`.

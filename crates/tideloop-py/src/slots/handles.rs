@@ -73,15 +73,8 @@ pub fn new_timer_handle(py: Python<'_>, handle: Handle, timer: TimerHandle) -> P
 /// The last reference to `object`, of exactly the class of `pool`, is gone.
 #[inline]
 unsafe fn end(py: Python<'_>, object: *mut ffi::PyObject, pool: &Pool) {
-    // SAFETY: an object of a class that the collector knows.
-    unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
-    // SAFETY: inside the object.
-    let weak_references = unsafe { object.byte_add(WEAK_REFERENCES) }.cast::<*mut ffi::PyObject>();
-    // SAFETY: NULL or a list.
-    if !unsafe { weak_references.read() }.is_null() {
-        // SAFETY: the object's reference count is zero, as this function wants it.
-        unsafe { ffi::PyObject_ClearWeakRefs(object) };
-    }
+    // SAFETY: a class with a list of weak references there, as checked at import.
+    unsafe { memory::hide(object, WEAK_REFERENCES) };
     // SAFETY: nobody else can reach the object.
     let handle = unsafe { memory::contents::<Handle>(object) };
     // SAFETY: emptied once, here. A timer has nothing beyond its handle that would have to be dropped.

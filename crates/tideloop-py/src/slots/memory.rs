@@ -154,6 +154,24 @@ pub const fn tail<T: Slotted>() -> Tail {
     Tail { dict, weak_references: dict + size_of::<*mut ffi::PyObject>() }
 }
 
+/// Hides an object from the collector and tells its weak references, whose list lies `weak_references` bytes from its
+/// start.
+///
+/// # Safety
+/// `object` is of a class that the collector knows and that has such a list there; nobody has a reference to it.
+#[inline]
+pub unsafe fn hide(object: *mut ffi::PyObject, weak_references: usize) {
+    // SAFETY: the caller vouches for the class.
+    unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
+    // SAFETY: inside the object.
+    let weak_references = unsafe { object.byte_add(weak_references) }.cast::<*mut ffi::PyObject>();
+    // SAFETY: NULL or a list.
+    if !unsafe { weak_references.read() }.is_null() {
+        // SAFETY: the object's reference count is zero, as this function wants it.
+        unsafe { ffi::PyObject_ClearWeakRefs(object) };
+    }
+}
+
 /// The first half of a deallocator: hides the object from the collector, tells its weak references, drops its
 /// dictionary.
 ///
@@ -162,15 +180,8 @@ pub const fn tail<T: Slotted>() -> Tail {
 #[inline]
 pub unsafe fn detach<T: Slotted>(object: *mut ffi::PyObject) {
     let places = const { tail::<T>() };
-    // SAFETY: an object of a class that the collector knows.
-    unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
-    // SAFETY: inside the object.
-    let weak_references = unsafe { object.byte_add(places.weak_references) }.cast::<*mut ffi::PyObject>();
-    // SAFETY: NULL or a list.
-    if !unsafe { weak_references.read() }.is_null() {
-        // SAFETY: the object's reference count is zero, as this function wants it.
-        unsafe { ffi::PyObject_ClearWeakRefs(object) };
-    }
+    // SAFETY: the caller vouches for the object.
+    unsafe { hide(object, places.weak_references) };
     // SAFETY: inside the object.
     let dict = unsafe { object.byte_add(places.dict) }.cast::<*mut ffi::PyObject>();
     // SAFETY: NULL or an owned dictionary.
