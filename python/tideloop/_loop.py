@@ -8,13 +8,14 @@ import os
 from . import _native
 from ._lifecycle import Lifecycle
 from ._listening import Listening
+from ._sendfile import Sendfile
 
 __all__ = ["EventLoop", "new_event_loop"]
 
 _TASK_KINDS = ("native", "asyncio")
 
 
-class EventLoop(Listening, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(Listening, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
     """Tideloop's event loop: turns, timers, futures, tasks and transports in Rust, the rest in this package.
 
     *tasks* as for :func:`new_event_loop`. Counterpart: :class:`asyncio.SelectorEventLoop`.

@@ -18,8 +18,8 @@ __all__ = [
     "Future",
     "Handle",
     "Listener",
-    "Task",
     "SocketTransport",
+    "Task",
     "TimerHandle",
     "__version__",
     "all_tasks",
@@ -151,6 +151,13 @@ class SocketTransport(asyncio.Transport):
         extra: dict[str, Any] | None = None,
         server: asyncio.AbstractServer | None = None,
     ) -> None: ...
+    @property
+    def _sock(self) -> socket.socket | None: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    def _make_empty_waiter(self) -> Future[None]: ...
+    def _make_writable_waiter(self) -> Future[None]: ...
+    def _reset_empty_waiter(self) -> None: ...
 
 @final
 class Listener:

@@ -202,6 +202,7 @@ impl SocketTransport {
 
     fn schedule_connection_lost(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let py = slf.py();
+        Self::wake_sendfile(slf)?;
         Self::sync_interest(slf)?;
         let Some(event_loop) = slf.get().state.with(py, |state| state.event_loop.cloned(py)) else { return Ok(()) };
         let callback = slf.getattr(intern!(py, "_call_connection_lost"))?;

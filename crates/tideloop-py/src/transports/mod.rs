@@ -9,6 +9,7 @@
 //! | `state.rs` | what a transport knows, and the transitions between its states |
 //! | `lifecycle.rs` | how it begins, fails and ends |
 //! | `read.rs`, `write.rs`, `outgoing.rs`, `flow.rs` | bytes in, bytes out, the queue of bytes out, water marks |
+//! | `sendfile.rs` | the socket lent to `sendfile` |
 //! | `extra.rs`, `address.rs` | `get_extra_info`, socket objects, addresses |
 //! | `listener.rs` | `Listener`: accepts connections for a server |
 //! | `report.rs` | what is told to the loop's exception handler |
@@ -21,6 +22,7 @@ mod listener;
 mod outgoing;
 mod read;
 mod report;
+mod sendfile;
 mod socket_transport;
 mod state;
 mod write;

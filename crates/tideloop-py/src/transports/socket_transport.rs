@@ -243,8 +243,13 @@ impl SocketTransport {
         Self::make_empty_waiter(slf)
     }
 
-    fn _reset_empty_waiter(slf: &Bound<'_, Self>) {
-        drop(Self::take_empty_waiter(slf));
+    fn _reset_empty_waiter(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::end_sendfile(slf)
+    }
+
+    /// A future that is done when the kernel takes bytes again, or the transport closes: for `sendfile`.
+    fn _make_writable_waiter<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::make_writable_waiter(slf)
     }
 
     #[getter]

@@ -84,6 +84,8 @@ pub(super) struct Rare {
     pub wrapper: Slot,
     /// `sendfile` waits for everything to be sent.
     pub empty_waiter: Slot,
+    /// `sendfile` waits until the kernel takes bytes again.
+    pub writable_waiter: Slot,
     pub marks: WaterMarks,
     /// Our own address, kept from before the descriptor was closed.
     pub local: Address,
@@ -96,6 +98,7 @@ impl Rare {
             socket: Slot::EMPTY,
             wrapper: Slot::EMPTY,
             empty_waiter: Slot::EMPTY,
+            writable_waiter: Slot::EMPTY,
             marks,
             local: Address::Unknown,
         }
@@ -205,7 +208,8 @@ impl State {
 
     /// What the descriptor has to be watched for.
     pub fn interest(&self) -> Interest {
-        Interest { readable: self.receives(), writable: self.blocked }
+        let sendfile_waits = self.rare.as_ref().is_some_and(|rare| rare.writable_waiter.is_some());
+        Interest { readable: self.receives(), writable: self.blocked || sendfile_waits }
     }
 
     /// Takes a segment that is not empty.
@@ -288,10 +292,10 @@ impl State {
     /// Everything that may be a Python object, for dropping outside of the cell.
     #[must_use = "drop it outside of the cell"]
     pub fn take_contents(&mut self) -> impl Sized + use<> {
-        let rare = self
-            .rare
-            .as_deref_mut()
-            .map(|rare| (rare.extra.take(), rare.socket.take(), rare.wrapper.take(), rare.empty_waiter.take()));
+        let rare = self.rare.as_deref_mut().map(|rare| {
+            let waiters = (rare.empty_waiter.take(), rare.writable_waiter.take());
+            (rare.extra.take(), rare.socket.take(), rare.wrapper.take(), waiters)
+        });
         (
             self.event_loop.take(),
             self.protocol.take(),
@@ -313,6 +317,7 @@ impl State {
             rare.socket.visit(visit)?;
             rare.wrapper.visit(visit)?;
             rare.empty_waiter.visit(visit)?;
+            rare.writable_waiter.visit(visit)?;
         }
         Ok(())
     }

@@ -130,7 +130,7 @@ impl SocketTransport {
         let (sent, retired) = slf.get().state.with(py, |state| state.send_blocked());
         drop(retired);
         match sent {
-            Sent::Nothing => Ok(()),
+            Sent::Nothing => Self::writable_for_sendfile(slf),
             Sent::Blocked => Self::resume_protocol_below_low(slf),
             Sent::Everything => Self::drained(slf),
             Sent::Failed(error) => Self::write_failed(slf, &error),
@@ -207,34 +207,6 @@ impl SocketTransport {
             Some(fd) => socket::shutdown_write(fd).map_err(|error| os_error(py, &error)),
             None => Ok(()),
         }
-    }
-
-    /// A future that is done when everything is sent; until it is reset nobody else may write. For `sendfile`.
-    pub(super) fn make_empty_waiter<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        Self::send_collected(slf)?;
-        let (busy, event_loop) =
-            slf.get().state.with(py, |state| (state.sendfile_in_progress(), state.event_loop.cloned(py)));
-        let Some(event_loop) = event_loop else { return Err(PyRuntimeError::new_err("Transport is closed")) };
-        if busy {
-            return Err(PyRuntimeError::new_err("Empty waiter is already set"));
-        }
-        let waiter = event_loop.bind(py).call_method0(intern!(py, "create_future"))?;
-        let kept = waiter.clone().unbind();
-        let (before, blocked) = slf.get().state.with(py, |state| {
-            let blocked = state.blocked;
-            (state.rare_mut().empty_waiter.replace(Some(kept)), blocked)
-        });
-        drop(before);
-        if !blocked {
-            wake(&waiter)?;
-        }
-        Ok(waiter)
-    }
-
-    /// Lets others write again.
-    pub(super) fn take_empty_waiter(slf: &Bound<'_, Self>) -> Option<Py<PyAny>> {
-        slf.get().state.with(slf.py(), |state| state.rare.as_deref_mut()?.empty_waiter.take())
     }
 }
 
