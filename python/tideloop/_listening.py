@@ -77,9 +77,22 @@ class Listening(Connections):
         else:
             sockets = [sock]
 
+        timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        return await self._serve(sockets, protocol_factory, ssl, backlog, timeouts, start_serving)
+
+    async def _serve(
+        self,
+        sockets: list[socket.socket],
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        ssl: SSLContext | None,
+        backlog: int,
+        ssl_timeouts: tuple[float | None, float | None],
+        start_serving: bool,
+    ) -> Server:
+        """A server on bound sockets. From here on they are its own."""
         for listening in sockets:
             listening.setblocking(False)
-        server = Server(self, sockets, protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout)
+        server = Server(self, sockets, protocol_factory, ssl, backlog, *ssl_timeouts)
         if start_serving:
             try:
                 await server.start_serving()

@@ -7,15 +7,15 @@ import os
 
 from . import _native
 from ._lifecycle import Lifecycle
-from ._listening import Listening
 from ._sendfile import Sendfile
+from ._unix import UnixSockets
 
 __all__ = ["EventLoop", "new_event_loop"]
 
 _TASK_KINDS = ("native", "asyncio")
 
 
-class EventLoop(Listening, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(UnixSockets, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
     """Tideloop's event loop: turns, timers, futures, tasks and transports in Rust, the rest in this package.
 
     *tasks* as for :func:`new_event_loop`. Counterpart: :class:`asyncio.SelectorEventLoop`.

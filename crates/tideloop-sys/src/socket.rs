@@ -7,9 +7,20 @@ use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::slice;
 
-use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, sockopt};
+use rustix::net::{
+    self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketAddrUnix, sockopt,
+};
 
 use crate::fd::borrow;
+
+/// What a socket is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// An IPv4 or IPv6 address and port.
+    Ip(SocketAddr),
+    /// A Unix socket's path; empty when it has none, and with a zero byte in front when it is an abstract name.
+    Unix(Vec<u8>),
+}
 
 /// The most slices that one `sendmsg` accepts; with more it fails (IOV_MAX on Linux, macOS and the BSDs).
 pub const SEND_SLICES_MAX: usize = 1024;
@@ -20,32 +31,32 @@ const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// Accept a connection, non-blocking and closed on exec. The peer's address, where it is an IP address, keeps its flow
-/// label (host byte order, as Python has it) and scope id.
+/// Accept a connection, non-blocking and closed on exec. An IPv6 peer's name keeps its flow label (host byte order, as
+/// Python has it) and scope id.
 ///
 /// # Errors
 /// EAGAIN when none is waiting; ECONNABORTED when it has gone again; EMFILE and alike when the system is out of them.
 #[cfg(not(target_vendor = "apple"))]
-pub fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+pub fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<Name>)> {
     use rustix::net::SocketFlags;
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (fd, address) = net::acceptfrom_with(borrow(listener)?, flags)?;
-    Ok((fd, address.and_then(ip_address)))
+    Ok((fd, address.and_then(name)))
 }
 
-/// Accept a connection, non-blocking and closed on exec. The peer's address, where it is an IP address, keeps its flow
-/// label (host byte order, as Python has it) and scope id.
+/// Accept a connection, non-blocking and closed on exec. An IPv6 peer's name keeps its flow label (host byte order, as
+/// Python has it) and scope id.
 ///
 /// # Errors
 /// EAGAIN when none is waiting; ECONNABORTED when it has gone again; EMFILE and alike when the system is out of them.
 #[cfg(target_vendor = "apple")]
-pub fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+pub fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<Name>)> {
     use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
     let (fd, address) = net::acceptfrom(borrow(listener)?)?;
     ioctl_fionbio(&fd, true)?;
     fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
     sockopt::set_socket_nosigpipe(&fd, true)?;
-    Ok((fd, address.and_then(ip_address)))
+    Ok((fd, address.and_then(name)))
 }
 
 /// Receive into `buf`; 0 is the end of the stream (or an empty datagram).
@@ -104,20 +115,20 @@ pub fn take_error(fd: RawFd) -> io::Result<Option<io::Error>> {
     Ok(sockopt::socket_error(borrow(fd)?)?.err().map(io::Error::from))
 }
 
-/// The socket's own address; `None` if it is not an IP address.
+/// The socket's own name; `None` for families that have other names than [`Name`].
 ///
 /// # Errors
 /// EBADF or ENOTSOCK.
-pub fn local_addr(fd: RawFd) -> io::Result<Option<SocketAddr>> {
-    Ok(ip_address(net::getsockname(borrow(fd)?)?))
+pub fn local_name(fd: RawFd) -> io::Result<Option<Name>> {
+    Ok(name(net::getsockname(borrow(fd)?)?))
 }
 
-/// The peer's address; `None` if it is not an IP address.
+/// The peer's name; `None` for families that have other names than [`Name`].
 ///
 /// # Errors
 /// ENOTCONN when there is no peer, or no longer.
-pub fn peer_addr(fd: RawFd) -> io::Result<Option<SocketAddr>> {
-    Ok(net::getpeername(borrow(fd)?)?.and_then(ip_address))
+pub fn peer_name(fd: RawFd) -> io::Result<Option<Name>> {
+    Ok(net::getpeername(borrow(fd)?)?.and_then(name))
 }
 
 /// Send small segments at once (`TCP_NODELAY`).
@@ -141,6 +152,16 @@ pub fn close(fd: OwnedFd) {
     drop(fd);
 }
 
-fn ip_address(address: SocketAddrAny) -> Option<SocketAddr> {
-    SocketAddr::try_from(address).ok()
+fn name(address: SocketAddrAny) -> Option<Name> {
+    if address.address_family() != AddressFamily::UNIX {
+        return SocketAddr::try_from(address).ok().map(Name::Ip);
+    }
+    let address = SocketAddrUnix::try_from(address).ok()?;
+    let path = match (address.path_bytes(), address.abstract_name()) {
+        (Some(path), _) => path.to_vec(),
+        (None, Some(name)) if !name.is_empty() => [b"\0", name].concat(),
+        // rustix shows a socket that was not bound as one with an abstract name of no bytes, which nobody has.
+        _ => Vec::new(),
+    };
+    Some(Name::Unix(path))
 }

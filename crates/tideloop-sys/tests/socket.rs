@@ -4,7 +4,8 @@
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tideloop_sys::poll::{Events, Interest, Poller, Timeout};
@@ -23,7 +24,7 @@ fn listener(address: &str) -> std::io::Result<TcpListener> {
 }
 
 /// A connection: the accepted end, the peer's address as accept told it, and the peer.
-fn connection(listener: &TcpListener) -> (OwnedFd, Option<SocketAddr>, TcpStream) {
+fn connection(listener: &TcpListener) -> (OwnedFd, Option<Name>, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     wait_until_readable(listener.as_raw_fd());
     let (fd, address) = accept(listener.as_raw_fd()).unwrap();
@@ -43,9 +44,9 @@ fn an_accepted_socket_is_non_blocking_closed_on_exec_and_knows_its_peer() {
     let raw = fd.as_raw_fd();
     assert_eq!(fcntl(raw, libc::F_GETFL) & libc::O_NONBLOCK, libc::O_NONBLOCK);
     assert_eq!(fcntl(raw, libc::F_GETFD) & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
-    assert_eq!(address, Some(peer.local_addr().unwrap()));
-    assert_eq!(peer_addr(raw).unwrap(), address);
-    assert_eq!(local_addr(raw).unwrap(), Some(listener.local_addr().unwrap()));
+    assert_eq!(address, Some(Name::Ip(peer.local_addr().unwrap())));
+    assert_eq!(peer_name(raw).unwrap(), address);
+    assert_eq!(local_name(raw).unwrap(), Some(Name::Ip(listener.local_addr().unwrap())));
     close(fd);
     assert_eq!(fcntl(raw, libc::F_GETFD), -1, "closed");
 }
@@ -57,18 +58,38 @@ fn an_address_of_version_6_keeps_its_parts() {
         return;
     };
     let (fd, address, peer) = connection(&listener);
-    let Some(SocketAddr::V6(address)) = address else { panic!("{address:?}") };
+    let Some(Name::Ip(SocketAddr::V6(address))) = address else { panic!("{address:?}") };
     assert_eq!(address.ip(), &Ipv6Addr::LOCALHOST);
     assert_eq!(SocketAddr::V6(address), peer.local_addr().unwrap());
     assert_eq!((address.flowinfo(), address.scope_id()), (0, 0));
-    assert_eq!(peer_addr(fd.as_raw_fd()).unwrap(), Some(address.into()));
+    assert_eq!(peer_name(fd.as_raw_fd()).unwrap(), Some(Name::Ip(address.into())));
 }
 
 #[test]
-fn a_unix_socket_has_no_ip_address() {
+fn a_unix_socket_has_a_path_an_abstract_name_or_none() {
     let (ours, _theirs) = UnixStream::pair().unwrap();
-    assert_eq!(local_addr(ours.as_raw_fd()).unwrap(), None);
-    assert_eq!(peer_addr(ours.as_raw_fd()).unwrap(), None);
+    assert_eq!(local_name(ours.as_raw_fd()).unwrap(), Some(Name::Unix(Vec::new())));
+    assert_eq!(peer_name(ours.as_raw_fd()).unwrap(), Some(Name::Unix(Vec::new())));
+
+    let path = std::env::temp_dir().join(format!("tideloop-{}.sock", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let client = UnixStream::connect(&path).unwrap();
+    let expected = Some(Name::Unix(path.as_os_str().as_bytes().to_vec()));
+    assert_eq!(local_name(listener.as_raw_fd()).unwrap(), expected);
+    assert_eq!(peer_name(client.as_raw_fd()).unwrap(), expected);
+    let (_accepted, peer) = accept(listener.as_raw_fd()).unwrap();
+    assert_eq!(peer, Some(Name::Unix(Vec::new())));
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_abstract_name_begins_with_a_zero_byte() {
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("tideloop-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let listener = UnixListener::bind_addr(&address).unwrap();
+    assert_eq!(local_name(listener.as_raw_fd()).unwrap(), Some(Name::Unix(format!("\0{name}").into_bytes())));
 }
 
 #[test]

@@ -1,47 +1,66 @@
-//! Addresses, kept compactly until somebody asks for the Python tuple.
+//! Addresses, kept compactly until somebody asks for the Python object.
 
+use std::ffi::OsStr;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::unix::ffi::OsStrExt;
 
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use tideloop_sys::socket::Name;
 
-/// A peer's address: 8 bytes inline for IPv4, which most are.
-#[derive(Default)]
+/// A socket's name: 8 bytes inline for IPv4, which most are.
+#[derive(Clone, Default)]
 pub(super) enum Address {
-    /// Not known, or of a family without such addresses.
+    /// Not known, or of a family whose names only Python's `socket` knows how to show.
     #[default]
     Unknown,
     V4(SocketAddrV4),
     V6(Box<SocketAddrV6>),
+    /// A Unix socket that was not bound, as the clients' mostly are.
+    Unnamed,
+    Unix(Box<UnixName>),
 }
+
+/// The path of a Unix socket, or a zero byte and an abstract name.
+#[derive(Clone)]
+pub(super) struct UnixName(Vec<u8>);
 
 impl Address {
-    /// The address, if it is known.
-    pub fn known(&self) -> Option<SocketAddr> {
+    /// Whether it is known.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown)
+    }
+
+    /// Whether it is known, and an IP address.
+    pub fn is_ip(&self) -> bool {
+        matches!(self, Self::V4(_) | Self::V6(_))
+    }
+
+    /// As Python's `socket` shows it: `(host, port)`, `(host, port, flowinfo, scope_id)`, a path, or the bytes of an
+    /// abstract name; None where it is not known.
+    pub fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self {
-            Self::Unknown => None,
-            Self::V4(address) => Some(SocketAddr::V4(*address)),
-            Self::V6(address) => Some(SocketAddr::V6(**address)),
+            Self::Unknown => Ok(py.None().into_bound(py)),
+            Self::V4(address) => Ok((address.ip().to_string(), address.port()).into_pyobject(py)?.into_any()),
+            Self::V6(address) => {
+                let host = ipv6_text(address.ip());
+                Ok((host, address.port(), address.flowinfo(), address.scope_id()).into_pyobject(py)?.into_any())
+            }
+            Self::Unnamed => Ok(PyString::new(py, "").into_any()),
+            Self::Unix(name) if name.0.starts_with(b"\0") => Ok(PyBytes::new(py, &name.0).into_any()),
+            Self::Unix(name) => Ok(OsStr::from_bytes(&name.0).into_pyobject(py)?.into_any()),
         }
     }
 }
 
-impl From<Option<SocketAddr>> for Address {
-    fn from(address: Option<SocketAddr>) -> Self {
-        match address {
+impl From<Option<Name>> for Address {
+    fn from(name: Option<Name>) -> Self {
+        match name {
             None => Self::Unknown,
-            Some(SocketAddr::V4(address)) => Self::V4(address),
-            Some(SocketAddr::V6(address)) => Self::V6(Box::new(address)),
-        }
-    }
-}
-
-/// `(host, port)`, or `(host, port, flowinfo, scope_id)` for IPv6.
-pub(super) fn to_python(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAny>> {
-    match address {
-        SocketAddr::V4(address) => Ok((address.ip().to_string(), address.port()).into_pyobject(py)?.into_any()),
-        SocketAddr::V6(address) => {
-            let host = ipv6_text(address.ip());
-            Ok((host, address.port(), address.flowinfo(), address.scope_id()).into_pyobject(py)?.into_any())
+            Some(Name::Ip(SocketAddr::V4(address))) => Self::V4(address),
+            Some(Name::Ip(SocketAddr::V6(address))) => Self::V6(Box::new(address)),
+            Some(Name::Unix(path)) if path.is_empty() => Self::Unnamed,
+            Some(Name::Unix(path)) => Self::Unix(Box::new(UnixName(path))),
         }
     }
 }

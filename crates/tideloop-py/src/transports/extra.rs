@@ -12,7 +12,7 @@ use pyo3::types::PyDict;
 use tideloop_sys::socket;
 
 use super::SocketTransport;
-use super::address::{self, Address};
+use super::address::Address;
 use crate::cell::Slot;
 use crate::names;
 
@@ -101,29 +101,22 @@ impl SocketTransport {
 
     fn peer_name<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let (peer, open) = slf.get().state.with(py, |state| (state.peer.known(), state.is_open()));
-        match peer {
-            Some(peer) => address::to_python(py, peer),
-            None if !open => Ok(py.None().into_bound(py)),
-            None => Self::asked_of_socket(slf, "getpeername"),
-        }
+        let (peer, open) = slf.get().state.with(py, |state| (state.peer.clone(), state.is_open()));
+        if peer.is_known() || !open { peer.to_python(py) } else { Self::asked_of_socket(slf, "getpeername") }
     }
 
     fn socket_name<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let (kept, fd, open) = slf.get().state.with(py, |state| {
-            let kept = state.rare.as_ref().and_then(|rare| rare.local.known());
+            let kept = state.rare.as_ref().map_or(Address::Unknown, |rare| rare.local.clone());
             (kept, state.fd, state.is_open())
         });
-        if let Some(local) = kept {
-            return address::to_python(py, local);
+        if kept.is_known() || !open {
+            return kept.to_python(py);
         }
-        if !open {
-            return Ok(py.None().into_bound(py));
-        }
-        match socket::local_addr(fd) {
-            Ok(Some(local)) => address::to_python(py, local),
-            Ok(None) => Self::asked_of_socket(slf, "getsockname"),
+        match socket::local_name(fd).map(Address::from) {
+            Ok(local) if local.is_known() => local.to_python(py),
+            Ok(_) => Self::asked_of_socket(slf, "getsockname"),
             Err(_) => Ok(py.None().into_bound(py)),
         }
     }
@@ -143,12 +136,13 @@ impl SocketTransport {
     ) -> PyResult<bool> {
         let py = slf.py();
         let fd: i32 = sock.call_method0(intern!(py, "fileno"))?.extract()?;
-        let local = socket::local_addr(fd).ok().flatten();
-        let peer = socket::peer_addr(fd).ok().flatten();
-        let extra = match (extra, local) {
-            (Some(extra), Some(_)) => Some(extra.clone()),
-            (None, Some(_)) => None,
-            (extra, None) => {
+        let local = Address::from(socket::local_name(fd).ok().flatten());
+        let peer = Address::from(socket::peer_name(fd).ok().flatten());
+        let is_ip = local.is_ip();
+        let extra = match (extra, local.is_known()) {
+            (Some(extra), true) => Some(extra.clone()),
+            (None, true) => None,
+            (extra, false) => {
                 let extra = extra.map_or_else(|| PyDict::new(py), Clone::clone);
                 for (name, method) in [("sockname", "getsockname"), ("peername", "getpeername")] {
                     if !extra.contains(name)? {
@@ -162,13 +156,13 @@ impl SocketTransport {
         let (sock, extra) = (sock.clone().unbind(), extra.map(Bound::unbind));
         slf.get().state.with(py, |state| {
             state.fd = fd;
-            state.peer = Address::from(peer);
+            state.peer = peer;
             let rare = state.rare_mut();
-            rare.local = Address::from(local);
+            rare.local = local;
             rare.extra = Slot::maybe(extra);
             rare.socket = Slot::holding(sock);
         });
-        Ok(local.is_some())
+        Ok(is_ip)
     }
 }
 

@@ -1,6 +1,5 @@
 //! How a transport begins, fails and ends. The states are those of `state.rs`.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
@@ -10,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
-use tideloop_sys::socket;
+use tideloop_sys::socket::{self, Name};
 
 use super::SocketTransport;
 use super::address::Address;
@@ -71,16 +70,18 @@ impl SocketTransport {
     pub(super) fn accepted<'py>(
         connection: Connection<'_, 'py>,
         fd: OwnedFd,
-        peer: Option<SocketAddr>,
+        peer: Option<Name>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = connection.event_loop.py();
         let transport = slots::create(py, Self::blank())?;
+        let peer = Address::from(peer);
+        let is_ip = peer.is_ip();
         transport.get().state.with(py, |state| {
             state.fd = std::os::fd::AsRawFd::as_raw_fd(&fd);
             state.owned = Some(fd);
-            state.peer = Address::from(peer);
+            state.peer = peer;
         });
-        match Self::begin(&transport, connection, peer.is_some()) {
+        match Self::begin(&transport, connection, is_ip) {
             Ok(()) => Ok(transport),
             Err(error) => {
                 Self::abandon(&transport);
@@ -254,10 +255,10 @@ impl SocketTransport {
     pub(super) fn close_descriptor(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let (owned, python_socket) = slf.get().state.with(py, |state| {
-            let kept = state.rare.as_ref().is_some_and(|rare| rare.local.known().is_some());
+            let kept = state.rare.as_ref().is_some_and(|rare| rare.local.is_known());
             if state.is_open()
                 && !kept
-                && let Ok(local) = socket::local_addr(state.fd)
+                && let Ok(local) = socket::local_name(state.fd)
             {
                 state.rare_mut().local = Address::from(local);
             }

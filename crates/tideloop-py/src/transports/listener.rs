@@ -4,14 +4,13 @@
 //! second: the kernel would report it as ready in every poll, and the loop would spin.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
-use tideloop_sys::socket;
+use tideloop_sys::socket::{self, Name};
 
 use super::SocketTransport;
 use super::lifecycle::Connection;
@@ -103,7 +102,7 @@ impl Listener {
         event_loop: &Bound<'_, EventLoop>,
         parts: Parts<'_>,
         fd: OwnedFd,
-        peer: Option<SocketAddr>,
+        peer: Option<Name>,
     ) -> PyResult<()> {
         let py = slf.py();
         let context = parts.context.call_method0(intern!(py, "copy"))?;
