@@ -335,8 +335,24 @@ pub(super) fn wake(waiter: &Bound<'_, PyAny>) -> PyResult<()> {
 /// What comes after `connection_made`.
 #[pyfunction]
 fn start_reading(transport: &Bound<'_, SocketTransport>) -> PyResult<()> {
-    transport.get().state.with(transport.py(), |state| state.read_started = true);
-    SocketTransport::sync_interest(transport)
+    let py = transport.py();
+    transport.get().state.with(py, |state| state.read_started = true);
+    match SocketTransport::sync_interest(transport) {
+        Err(error) if error.is_instance_of::<PyOSError>(py) => cannot_be_watched(transport, error),
+        outcome => outcome,
+    }
+}
+
+/// The kernel has no room to watch one more descriptor. Nobody would ever hear of this connection again, so it ends.
+#[cold]
+fn cannot_be_watched(transport: &Bound<'_, SocketTransport>, error: PyErr) -> PyResult<()> {
+    let py = transport.py();
+    let event_loop = transport.get().state.with(py, |state| state.event_loop.cloned(py));
+    if let Some(event_loop) = event_loop {
+        let subjects = [("transport", transport.as_any())];
+        report(event_loop.bind(py), "Cannot wait for a connection's data", error.clone_ref(py), &subjects)?;
+    }
+    SocketTransport::force_close(transport, Some(error.value(py).as_any()))
 }
 
 fn start_reading_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
