@@ -7,6 +7,7 @@ import os
 
 from . import _native
 from ._lifecycle import Lifecycle
+from ._pipes import Pipes
 from ._sendfile import Sendfile
 from ._unix import UnixSockets
 
@@ -15,7 +16,7 @@ __all__ = ["EventLoop", "new_event_loop"]
 _TASK_KINDS = ("native", "asyncio")
 
 
-class EventLoop(UnixSockets, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(UnixSockets, Pipes, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
     """Tideloop's event loop: turns, timers, futures, tasks and transports in Rust, the rest in this package.
 
     *tasks* as for :func:`new_event_loop`. Counterpart: :class:`asyncio.SelectorEventLoop`.

@@ -18,9 +18,11 @@ __all__ = [
     "Future",
     "Handle",
     "Listener",
+    "ReadPipeTransport",
     "SocketTransport",
     "Task",
     "TimerHandle",
+    "WritePipeTransport",
     "__version__",
     "all_tasks",
     "task_count",
@@ -158,6 +160,36 @@ class SocketTransport(asyncio.Transport):
     def _make_empty_waiter(self) -> Future[None]: ...
     def _make_writable_waiter(self) -> Future[None]: ...
     def _reset_empty_waiter(self) -> None: ...
+
+@disjoint_base
+class ReadPipeTransport(asyncio.ReadTransport):
+    """The reading end of a pipe, native."""
+
+    _pipe: Any
+    def __init__(
+        self,
+        loop: EventLoop,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+    def _release(self) -> None: ...
+
+@disjoint_base
+class WritePipeTransport(asyncio.WriteTransport):
+    """The writing end of a pipe, native."""
+
+    _pipe: Any
+    def __init__(
+        self,
+        loop: EventLoop,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+    def _release(self) -> None: ...
 
 @final
 class Listener:

@@ -30,6 +30,10 @@ imported! {
     task_class: PyType = "asyncio", "Task";
     /// `asyncio.Transport`
     transport_class: PyType = "asyncio.transports", "Transport";
+    /// `asyncio.ReadTransport`
+    read_transport_class: PyType = "asyncio.transports", "ReadTransport";
+    /// `asyncio.WriteTransport`
+    write_transport_class: PyType = "asyncio.transports", "WriteTransport";
     /// `asyncio.BaseEventLoop`, whose plain functions serve for what is not hot
     base_event_loop: PyType = "asyncio.base_events", "BaseEventLoop";
     /// `asyncio.base_events._format_handle`

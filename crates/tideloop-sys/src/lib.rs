@@ -8,6 +8,7 @@
 
 pub mod clock;
 mod fd;
+pub mod pipe;
 pub mod poll;
 pub mod socket;
 pub mod threads;

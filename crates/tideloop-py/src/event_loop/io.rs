@@ -16,7 +16,7 @@ pub use tideloop_sys::poll::Interest;
 use super::{Entry, EventLoop, Handle, Readiness};
 use crate::error::os_error;
 use crate::names;
-use crate::transports::{Listener, SocketTransport};
+use crate::transports::{Listener, ReadPipeTransport, SocketTransport, WritePipeTransport};
 
 /// Tokens that are not registrations; a registration's generation never reaches these.
 pub(super) const TOKEN_WAKE: u64 = u64::MAX;
@@ -27,6 +27,8 @@ pub(super) const TOKEN_SIGNALS: u64 = u64::MAX - 2;
 pub enum IoTarget {
     Socket(Py<SocketTransport>),
     Listener(Py<Listener>),
+    ReadPipe(Py<ReadPipeTransport>),
+    WritePipe(Py<WritePipeTransport>),
     /// `add_reader` and `add_writer`.
     Watcher {
         reader: Option<Py<Handle>>,
@@ -57,6 +59,8 @@ impl Registration {
         match &self.target {
             IoTarget::Socket(transport) => Some(transport.clone_ref(py).into_any()),
             IoTarget::Listener(listener) => Some(listener.clone_ref(py).into_any()),
+            IoTarget::ReadPipe(transport) => Some(transport.clone_ref(py).into_any()),
+            IoTarget::WritePipe(transport) => Some(transport.clone_ref(py).into_any()),
             IoTarget::Watcher { .. } => None,
         }
     }
@@ -65,6 +69,8 @@ impl Registration {
         match &self.target {
             IoTarget::Socket(transport) => visit.call(transport),
             IoTarget::Listener(listener) => visit.call(listener),
+            IoTarget::ReadPipe(transport) => visit.call(transport),
+            IoTarget::WritePipe(transport) => visit.call(transport),
             IoTarget::Watcher { reader, writer } => {
                 visit.call(reader)?;
                 visit.call(writer)
@@ -92,6 +98,17 @@ impl EventLoop {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the poller watches this very descriptor for somebody, and not for one before it that had its number.
+    pub fn io_is_watched(&self, py: Python<'_>, fd: RawFd) -> bool {
+        let found = self.with_state(py, |state| {
+            let token = *state.by_fd.get(&fd)?;
+            let registration = state.registrations.get(token)?;
+            registration.polled.then_some((token, registration.interest))
+        });
+        let (Some((token, interest)), Ok(kernel)) = (found, self.kernel(py)) else { return false };
+        kernel.poller.modify(fd, token.to_u64(), interest).is_ok()
     }
 
     /// Changes what a registration waits for. A stale token changes nothing.
@@ -214,16 +231,22 @@ impl EventLoop {
         enum Owner {
             Socket(Py<SocketTransport>),
             Listener(Py<Listener>),
+            ReadPipe(Py<ReadPipeTransport>),
+            WritePipe(Py<WritePipeTransport>),
         }
         let py = slf.py();
         let owner = slf.get().with_state(py, |state| match &state.registrations.get(token)?.target {
             IoTarget::Socket(transport) => Some(Owner::Socket(transport.clone_ref(py))),
             IoTarget::Listener(listener) => Some(Owner::Listener(listener.clone_ref(py))),
+            IoTarget::ReadPipe(transport) => Some(Owner::ReadPipe(transport.clone_ref(py))),
+            IoTarget::WritePipe(transport) => Some(Owner::WritePipe(transport.clone_ref(py))),
             IoTarget::Watcher { .. } => None,
         });
         match owner {
             Some(Owner::Socket(transport)) => SocketTransport::on_ready(transport.bind(py), slf, readiness),
             Some(Owner::Listener(listener)) => Listener::on_ready(listener.bind(py), slf, readiness),
+            Some(Owner::ReadPipe(transport)) => ReadPipeTransport::on_ready(transport.bind(py), slf, readiness),
+            Some(Owner::WritePipe(transport)) => WritePipeTransport::on_ready(transport.bind(py), slf, readiness),
             None => Ok(()),
         }
     }

@@ -16,6 +16,26 @@ unsafe extern "C" {
 /// Receives at most `length_max` bytes straight into a new `bytes` of just the size that came; `None` at the end of
 /// the stream. The outer error is the interpreter's (no memory), the inner one the socket's.
 pub fn receive(py: Python<'_>, fd: RawFd, length_max: usize) -> PyResult<io::Result<Option<Bound<'_, PyBytes>>>> {
+    fill(py, length_max, |memory| {
+        // SAFETY: `length_max` bytes, which nobody else knows of yet.
+        unsafe { tideloop_sys::socket::recv_into_raw(fd, memory, length_max) }
+    })
+}
+
+/// The same from what is no socket.
+pub fn read(py: Python<'_>, fd: RawFd, length_max: usize) -> PyResult<io::Result<Option<Bound<'_, PyBytes>>>> {
+    fill(py, length_max, |memory| {
+        // SAFETY: `length_max` bytes, which nobody else knows of yet.
+        unsafe { tideloop_sys::pipe::read_into_raw(fd, memory, length_max) }
+    })
+}
+
+/// A new `bytes` with what `write` has written to the start of `length_max` bytes of memory.
+fn fill(
+    py: Python<'_>,
+    length_max: usize,
+    write: impl FnOnce(*mut u8) -> io::Result<usize>,
+) -> PyResult<io::Result<Option<Bound<'_, PyBytes>>>> {
     let length = ffi::Py_ssize_t::try_from(length_max).unwrap_or(ffi::Py_ssize_t::MAX);
     // SAFETY: attached; without a source the contents are left unwritten.
     let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), length) };
@@ -23,8 +43,7 @@ pub fn receive(py: Python<'_>, fd: RawFd, length_max: usize) -> PyResult<io::Res
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
     // SAFETY: a bytes object.
     let memory = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
-    // SAFETY: `length_max` bytes, which nobody else knows of yet.
-    let received = match unsafe { tideloop_sys::socket::recv_into_raw(fd, memory.cast::<u8>(), length_max) } {
+    let received = match write(memory.cast::<u8>()) {
         Ok(0) => return Ok(Ok(None)),
         Ok(received) => received.min(length_max),
         Err(error) => return Ok(Err(error)),

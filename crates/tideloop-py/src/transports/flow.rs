@@ -66,7 +66,8 @@ impl SocketTransport {
     }
 }
 
-fn water_marks(high: Option<i64>, low: Option<i64>) -> PyResult<WaterMarks> {
+/// Marks of what `set_write_buffer_limits` was given.
+pub(super) fn water_marks(high: Option<i64>, low: Option<i64>) -> PyResult<WaterMarks> {
     let high = high.unwrap_or_else(|| low.map_or(HIGH_DEFAULT, |low| low.saturating_mul(HIGH_TO_LOW)));
     let low = low.unwrap_or_else(|| high.div_euclid(HIGH_TO_LOW));
     let marks = match (usize::try_from(high), usize::try_from(low)) {

@@ -12,6 +12,7 @@
 //! | `sendfile.rs` | the socket lent to `sendfile` |
 //! | `extra.rs`, `address.rs` | `get_extra_info`, socket objects, addresses |
 //! | `listener.rs` | `Listener`: accepts connections for a server |
+//! | `pipe/` | `ReadPipeTransport` and `WritePipeTransport` |
 //! | `report.rs` | what is told to the loop's exception handler |
 
 mod address;
@@ -20,6 +21,7 @@ mod flow;
 mod lifecycle;
 mod listener;
 mod outgoing;
+mod pipe;
 mod read;
 mod report;
 mod sendfile;
@@ -31,6 +33,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 pub use listener::Listener;
+pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use socket_transport::SocketTransport;
 
 use crate::slots;
@@ -43,5 +46,7 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         return Err(PyImportError::new_err("the layout of tideloop's transports is not what was assumed"));
     }
     module.add_class::<SocketTransport>()?;
+    module.add_class::<ReadPipeTransport>()?;
+    module.add_class::<WritePipeTransport>()?;
     module.add_class::<Listener>()
 }

@@ -43,6 +43,14 @@ pub(super) fn debug(event_loop: &Bound<'_, EventLoop>, text: &str, subject: &Bou
     Ok(())
 }
 
+/// `logger.info`, where the loop is in debug mode; `text` has a `%r` for the subject.
+pub(super) fn info(event_loop: &Bound<'_, EventLoop>, text: &str, subject: &Bound<'_, PyAny>) -> PyResult<()> {
+    if event_loop.get().debug(event_loop.py()) {
+        names::logger(event_loop.py())?.call_method1(intern!(event_loop.py(), "info"), (text, subject))?;
+    }
+    Ok(())
+}
+
 /// The same for an error that is not worth more: a connection that broke.
 #[cold]
 pub(super) fn debug_error(

@@ -212,7 +212,7 @@ impl SocketTransport {
 
 /// The bytes of a write: `bytes` by reference, what can change as a copy.
 #[inline]
-fn segment(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+pub(super) fn segment(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(PyBackedBytes::from(bytes.clone()));
     }
