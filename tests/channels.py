@@ -1,7 +1,7 @@
 """Every kind of byte stream that a loop has, each with a blocking peer to speak to from a thread.
 
-`open_channel(kind, protocol)` gives a transport of the loop under test, its protocol, and the peer. `small=True` asks for
-the smallest buffers that the kernel gives, so that every write is cut short.
+`open_channel(kind, protocol)` gives a transport of the loop under test, its protocol, and the peer. `small=True` asks
+for the smallest buffers that the kernel gives, so that every write is cut short.
 """
 
 import asyncio
@@ -126,9 +126,9 @@ async def open_pipe(kind, protocol=None, *, small=False):
     return transport, protocol, theirs
 
 
-def require(what):
+def require(what, loop=None):
     """Skip the test where the loop under test lacks a kind of channel."""
-    loop = asyncio.get_running_loop()
+    loop = asyncio.get_running_loop() if loop is None else loop
     name = {
         "unix sockets": "create_unix_connection",
         "pipes": "connect_read_pipe",

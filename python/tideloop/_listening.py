@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listening"]
 
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 _AddrInfo = tuple[Any, Any, int, str, Any]  # family, type, protocol, canonical name, address
 
 
@@ -152,7 +154,10 @@ class Listening(Connections):
             for family, kind, proto, _, address in infos:
                 try:
                     sock = socket.socket(family, kind, proto)
-                except OSError:
+                except OSError as error:
+                    # asyncio takes that for a family which the kernel lacks, too, and serves nobody.
+                    if error.errno in _OUT_OF_RESOURCES:
+                        raise
                     # The kernel lacks this family.
                     if self.get_debug():
                         logger.warning(

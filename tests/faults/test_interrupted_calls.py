@@ -85,8 +85,9 @@ def test_pipe_is_byte_exact_in_a_storm_of_signals(loop, kind):
 
 
 def test_children_are_served_and_waited_for_in_a_storm_of_signals(loop):
+    require("children", loop)
+
     async def main():
-        require("children")
         child = await asyncio.create_subprocess_exec(*CAT, stdin=-1, stdout=-1)
         output, _ = await child.communicate(PAYLOAD)
         assert output == PAYLOAD
@@ -160,8 +161,9 @@ def test_datagrams_and_names_in_a_storm_of_signals(loop):
         def datagram_received(self, data, address):
             self.received.append(data)
 
+    require("datagrams", loop)
+
     async def main():
-        require("datagrams")
         server, _ = await loop.create_datagram_endpoint(Echo, ("127.0.0.1", 0))
         client, protocol = await loop.create_datagram_endpoint(Collect, remote_addr=server.get_extra_info("sockname"))
         for number in range(200):
@@ -246,8 +248,9 @@ def test_ctrl_c_while_a_child_runs_leaves_neither_child_nor_transport(loop):
         def pipe_connection_lost(self, fd, exc):
             self.events.append(f"lost {fd}")
 
+    require("children", loop)
+
     async def begin():
-        require("children")
         return await loop.subprocess_exec(Interrupt, *CAT)
 
     transport, protocol = loop.run_until_complete(begin())
