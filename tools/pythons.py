@@ -43,6 +43,31 @@ class Python:
         return [*self.run[:-1], f"{self.root}/{self.venv()}/bin/python"]
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A Python that has Tideloop and what the tests need: `command` starts it, `root` is the checkout as it sees it."""
+
+    version: str
+    command: list[str]
+    root: str
+
+    def inside(self, path: Path) -> str:
+        """What this Python calls a path below the checkout."""
+        return f"{self.root}/{path.relative_to(ROOT)}"
+
+
+def in_its_venv(version: str | None, python: str | None) -> Installed:
+    """The virtual environment of the version that find() finds, or an interpreter that is named."""
+    if python is not None:
+        asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        return Installed(found, [str(Path(python).absolute())], str(ROOT))
+    for candidate in find()[0]:
+        if candidate.version == version:
+            return Installed(candidate.version, candidate.in_venv(), candidate.root)
+    sys.exit(f"no Python {version} with CPython's tests was found; see tools/pythons.py")
+
+
 def find() -> tuple[list[Python], list[str]]:
     """The Pythons found, and a sentence for each version that is missing."""
     found: dict[str, Python] = {}

@@ -80,25 +80,30 @@ def make(folder: Path) -> Path:
 
 
 def download_pip(folder: Path) -> Path:
-    """The pinned pip wheel, from the index's page of links (PEP 503)."""
-    page_url = index_url().rstrip("/") + "/pip/"
+    """The pinned pip wheel."""
     try:
-        page = fetch(page_url).decode()
-        links = re.findall(r'href="([^"]*/' + re.escape(PIP_WHEEL) + r'[^"]*)"', page)
-        if not links:
-            raise OSError(f"{page_url} does not list {PIP_WHEEL}")
-        content = fetch(urllib.parse.urljoin(page_url, links[0].partition("#")[0]))
+        return download("pip", PIP_WHEEL, PIP_SHA256, folder)
     except OSError as exc:
         sys.exit(
             f"{sys.executable} has neither ensurepip nor pip, and pip could not be fetched ({exc}).\n"
             "Install one of them (on Debian: apt-get install python3-venv), or set PIP_INDEX_URL, and call make again."
         )
+
+
+def download(project: str, name: str, sha256: str, folder: Path) -> Path:
+    """One file of a project, by the index's page of links (PEP 503), whatever an OSError tells of was in the way."""
+    page_url = f"{index_url().rstrip('/')}/{project}/"
+    page = fetch(page_url).decode()
+    links = re.findall(r'href="([^"]*/' + re.escape(name) + r'[^"]*)"', page)
+    if not links:
+        raise OSError(f"{page_url} does not list {name}")
+    content = fetch(urllib.parse.urljoin(page_url, links[0].partition("#")[0]))
     digest = hashlib.sha256(content).hexdigest()
-    if digest != PIP_SHA256:
-        sys.exit(f"{page_url} gave a {PIP_WHEEL} whose SHA-256 is {digest}, not {PIP_SHA256}")
-    wheel = folder / PIP_WHEEL
-    wheel.write_bytes(content)
-    return wheel
+    if digest != sha256:
+        raise OSError(f"{page_url} gave a {name} whose SHA-256 is {digest}, not {sha256}")
+    file = folder / name
+    file.write_bytes(content)
+    return file
 
 
 def fetch(url: str) -> bytes:

@@ -20,7 +20,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,24 +56,18 @@ print(json.dumps(found))
 """
 
 
-@dataclass(frozen=True)
-class Judge:
-    """How commands are run in the Python under test; `root` is the checkout as that Python sees it."""
-
-    version: str
-    command: list[str]
-    root: str
+class Judge(pythons.Installed):
+    """How commands are run in the Python under test."""
 
     def run(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*self.command, *args], cwd=ROOT, text=True, capture_output=True, **options)
 
     def suite(self, only: str, on_trial: list[str], out: Path) -> Results:
         """Run one suite with run_stdlib.py."""
-        relative = out.relative_to(ROOT)
         done = self.run(
             "build/conformance/suite/run_stdlib.py",
             *("--python", self.command[-1], "--only", only, "--limit", str(LIMIT_S)),
-            *("--json", f"{self.root}/{relative}"),
+            *("--json", self.inside(out)),
             *on_trial,
         )
         if not out.exists():
@@ -104,7 +97,8 @@ def main() -> None:
     if (args.version is None) == (args.python is None):
         parser.error("give either a version or --python")
     copy_suite()
-    judge = find(args.version, args.python)
+    found = pythons.in_its_venv(args.version, args.python)
+    judge = Judge(found.version, found.command, found.root)
     suites = tuple(args.only) if args.only else SUITES
     base = baseline(judge, suites)
     ours = judge.all_suites(args.loop, ON_TRIAL if args.loop == "tideloop" else [], suites)
@@ -120,17 +114,6 @@ def copy_suite() -> None:
         sys.exit(f"{source} is not there: the conformance suites need the shared directory beside the checkout")
     BUILD.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, BUILD / "suite", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def find(version: str | None, python: str | None) -> Judge:
-    if python is not None:
-        asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-        return Judge(found, [str(Path(python).absolute())], str(ROOT))
-    for candidate in pythons.find()[0]:
-        if candidate.version == version:
-            return Judge(candidate.version, candidate.in_venv(), candidate.root)
-    sys.exit(f"no Python {version} with CPython's tests was found; see tools/pythons.py")
 
 
 def baseline(judge: Judge, suites: tuple[str, ...]) -> Results:
