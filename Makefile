@@ -64,8 +64,12 @@ endif
 test-python: build
 	@TIDELOOP_REQUIRED=1 $(STEP) python-tests -- $(PY) -m pytest -q --durations=10
 
+.PHONY: integration
+integration: build ## real libraries against real servers, which it installs (Debian's packages; network)
+	@$(PY) tools/integration.py
+
 .PHONY: test-all
-test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, loom, soak (TESTED=1 leaves out `test`)
+test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, libraries, loom, soak (TESTED=1: not `test`)
 	@$(PY) tools/test_all.py
 
 LINTS := rustfmt clippy ruff-check ruff-format mypy stubtest

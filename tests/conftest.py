@@ -1,8 +1,8 @@
 """What every test shares: loops to run on, and the check that nothing is left behind.
 
-A test that asks for `loop_kind`, `make_loop`, `loop` or `run` below tests/contract runs twice, on asyncio and on
-Tideloop; elsewhere it runs on Tideloop alone. `@pytest.mark.loop_kinds("asyncio", "tideloop")` overrides that for a
-test, a class or, as `pytestmark`, a module.
+A test that asks for `loop_kind`, `make_loop`, `loop` or `run` below tests/contract or tests/integration runs twice, on
+asyncio and on Tideloop; elsewhere it runs on Tideloop alone. `@pytest.mark.loop_kinds("asyncio", "tideloop")` overrides
+that for a test, a class or, as `pytestmark`, a module.
 
 After each test `hygiene.py` looks for what outlived it. Two fixtures make exceptions, each by its name in the test's
 signature: `exception_reports` (the exception handler may be called; the test asserts on what it was told) and
@@ -25,7 +25,8 @@ import pytest
 from hygiene import REPORTS, Snapshot, collect_twice, pending_tasks
 
 LOOP_KINDS = ("asyncio", "tideloop")
-CONTRACT = Path(__file__).parent / "contract"
+# What is judged by asyncio: the same tests must pass on both.
+ON_BOTH = tuple(Path(__file__).parent / folder for folder in ("contract", "integration"))
 
 # Who starts the tests in the background has SIGINT ignored, and so would every program that they start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,7 +63,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("loop_kinds")
     if marker is not None:
         kinds = marker.args
-    elif CONTRACT in metafunc.definition.path.parents:
+    elif any(folder in metafunc.definition.path.parents for folder in ON_BOTH):
         kinds = LOOP_KINDS
     else:
         kinds = ("tideloop",)

@@ -1,7 +1,8 @@
 """What `make test-all` does after `make test`: foreign suites, the other Pythons, wheels, model checking, endurance.
 
 For each of Python 3.11 to 3.14: a release wheel, installed where there is nothing but the standard library; our own
-tests on the installed wheel; CPython's asyncio tests. Then loom over what is lock-free, and soak.
+tests on the installed wheel; CPython's asyncio tests. Then real libraries against real servers, on the wheel for this
+Python; loom over what is lock-free; and soak.
 What is missing is said loudly; where CI is set it is a failure, unless it is a Python that cannot be had there.
 """
 
@@ -17,6 +18,8 @@ from pathlib import Path
 import pythons
 from pythons import ROOT, Python
 from step import missing, step
+
+import integration
 
 IN_CI = bool(os.environ.get("CI"))
 # Builds that may run side by side: the linker's optimisation, most of a release build, uses one core.
@@ -42,7 +45,7 @@ def main() -> None:
     for python in found:
         wheel = wheels.get(python.version)
         results.append(wheel is not None and on_one_python(python, wheel))
-    results += [loom(), soak()]
+    results += [on_real_libraries(wheels), loom(), soak()]
     sys.exit(0 if all(results) else 1)
 
 
@@ -89,6 +92,11 @@ def on_one_python(python: Python, wheel: Path) -> bool:
     else:
         results.append(missing(f"CPython's tests on {version}: there is no {pythons.SHARED / 'conformance'}", IN_CI))
     return all(results)
+
+
+def on_real_libraries(wheels: dict[str, Path]) -> bool:
+    """tests/integration on the wheel for the Python of .venv; on what `make build` made where there is none."""
+    return integration.run(wheels.get(f"{sys.version_info[0]}.{sys.version_info[1]}"))
 
 
 def loom() -> bool:
