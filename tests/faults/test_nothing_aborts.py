@@ -258,6 +258,32 @@ print("end")
     )
 
 
+def test_interpreter_that_ends_while_a_loop_has_transports_of_its_own(loop_kind):
+    """Nobody else holds them: they die when nothing can be imported any more."""
+    survives(
+        loop_kind,
+        """
+class Idle(asyncio.Protocol):
+    reached = None
+    def connection_made(self, transport):
+        self.transport = transport
+def begin():
+    mine = type(loop)()
+    async def main():
+        server = await mine.create_server(Idle, "127.0.0.1", 0)
+        Idle.reached = mine.create_future()
+        for _ in range(3):
+            await mine.create_connection(Idle, *server.sockets[0].getsockname())
+        await asyncio.sleep(0.01)
+    mine.run_until_complete(main())
+begin()
+loop.close()
+print("end")
+""",
+        "end\n",
+    )
+
+
 def test_threads_that_outlive_the_loop(loop_kind):
     survives(
         loop_kind,

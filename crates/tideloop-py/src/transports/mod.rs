@@ -36,7 +36,7 @@ pub use listener::Listener;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use socket_transport::SocketTransport;
 
-use crate::slots;
+use crate::{names, slots};
 
 /// Adds the classes, after a check that their instances lie in memory as was assumed.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -45,6 +45,8 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if !slots::verify(&slots::create(py, SocketTransport::blank())?) {
         return Err(PyImportError::new_err("the layout of tideloop's transports is not what was assumed"));
     }
+    // A transport that is still open when the interpreter ends warns of it, and nothing can be imported any more.
+    names::warn(py)?;
     module.add_class::<SocketTransport>()?;
     module.add_class::<ReadPipeTransport>()?;
     module.add_class::<WritePipeTransport>()?;
