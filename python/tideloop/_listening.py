@@ -18,7 +18,7 @@ from ._sock_calls import check_no_ssl_socket
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Listening"]
+__all__ = ["Listening", "set_reuse_port"]
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -172,7 +172,7 @@ class Listening(Connections):
                 for level_option in options:
                     sock.setsockopt(*level_option, True)
                 if reuse_port and family in (socket.AF_INET, socket.AF_INET6):
-                    _set_reuse_port(sock)
+                    set_reuse_port(sock)
                 if family == socket.AF_INET6:
                     # IPv4 gets a socket of its own; a dual-stack one would take its port.
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, True)
@@ -199,7 +199,7 @@ def _listening_options(reuse_address: bool, keep_alive: bool) -> list[tuple[int,
     return options
 
 
-def _set_reuse_port(sock: socket.socket) -> None:
+def set_reuse_port(sock: socket.socket) -> None:
     option = getattr(socket, "SO_REUSEPORT", None)
     if option is None:
         raise ValueError("reuse_port not supported by socket module")

@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from . import _native
+from ._datagrams import Datagrams
 from ._lifecycle import Lifecycle
 from ._pipes import Pipes
 from ._sendfile import Sendfile
@@ -16,7 +17,7 @@ __all__ = ["EventLoop", "new_event_loop"]
 _TASK_KINDS = ("native", "asyncio")
 
 
-class EventLoop(UnixSockets, Pipes, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(Datagrams, UnixSockets, Pipes, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
     """Tideloop's event loop: turns, timers, futures, tasks and transports in Rust, the rest in this package.
 
     *tasks* as for :func:`new_event_loop`. Counterpart: :class:`asyncio.SelectorEventLoop`.

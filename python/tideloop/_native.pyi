@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "DatagramTransport",
     "EventLoop",
     "Future",
     "Handle",
@@ -190,6 +191,20 @@ class WritePipeTransport(asyncio.WriteTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
     def _release(self) -> None: ...
+
+@final
+class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
+    """asyncio's selector datagram transport, native."""
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
 
 @final
 class Listener:

@@ -34,6 +34,8 @@ imported! {
     read_transport_class: PyType = "asyncio.transports", "ReadTransport";
     /// `asyncio.WriteTransport`
     write_transport_class: PyType = "asyncio.transports", "WriteTransport";
+    /// What instances of the datagram transport say that they are
+    datagram_transport_class: PyType = "tideloop._datagrams", "DatagramTransport";
     /// `asyncio.BaseEventLoop`, whose plain functions serve for what is not hot
     base_event_loop: PyType = "asyncio.base_events", "BaseEventLoop";
     /// `asyncio.base_events._format_handle`

@@ -7,6 +7,7 @@
 //! Descriptors come in as numbers, because Python hands them over as numbers. See `fd.rs` for what that means.
 
 pub mod clock;
+pub mod datagram;
 mod fd;
 pub mod pipe;
 pub mod poll;

@@ -27,9 +27,9 @@ pub const SEND_SLICES_MAX: usize = 1024;
 
 /// On Linux and the BSDs each call says that it wants no SIGPIPE; on macOS `prepare_accepted` tells the socket.
 #[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const SEND_FLAGS: SendFlags = SendFlags::empty();
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
 /// Accept a connection, non-blocking and closed on exec. An IPv6 peer's name keeps its flow label (host byte order, as
 /// Python has it) and scope id.
@@ -152,7 +152,7 @@ pub fn close(fd: OwnedFd) {
     drop(fd);
 }
 
-fn name(address: SocketAddrAny) -> Option<Name> {
+pub(crate) fn name(address: SocketAddrAny) -> Option<Name> {
     if address.address_family() != AddressFamily::UNIX {
         return SocketAddr::try_from(address).ok().map(Name::Ip);
     }

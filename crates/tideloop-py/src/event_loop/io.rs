@@ -16,7 +16,7 @@ pub use tideloop_sys::poll::Interest;
 use super::{Entry, EventLoop, Handle, Readiness};
 use crate::error::os_error;
 use crate::names;
-use crate::transports::{Listener, ReadPipeTransport, SocketTransport, WritePipeTransport};
+use crate::transports::{DatagramTransport, Listener, ReadPipeTransport, SocketTransport, WritePipeTransport};
 
 /// Tokens that are not registrations; a registration's generation never reaches these.
 pub(super) const TOKEN_WAKE: u64 = u64::MAX;
@@ -26,6 +26,7 @@ pub(super) const TOKEN_SIGNALS: u64 = u64::MAX - 2;
 /// Whose descriptor it is.
 pub enum IoTarget {
     Socket(Py<SocketTransport>),
+    Datagram(Py<DatagramTransport>),
     Listener(Py<Listener>),
     ReadPipe(Py<ReadPipeTransport>),
     WritePipe(Py<WritePipeTransport>),
@@ -58,6 +59,7 @@ impl Registration {
     pub(super) fn owner(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         match &self.target {
             IoTarget::Socket(transport) => Some(transport.clone_ref(py).into_any()),
+            IoTarget::Datagram(transport) => Some(transport.clone_ref(py).into_any()),
             IoTarget::Listener(listener) => Some(listener.clone_ref(py).into_any()),
             IoTarget::ReadPipe(transport) => Some(transport.clone_ref(py).into_any()),
             IoTarget::WritePipe(transport) => Some(transport.clone_ref(py).into_any()),
@@ -68,6 +70,7 @@ impl Registration {
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.target {
             IoTarget::Socket(transport) => visit.call(transport),
+            IoTarget::Datagram(transport) => visit.call(transport),
             IoTarget::Listener(listener) => visit.call(listener),
             IoTarget::ReadPipe(transport) => visit.call(transport),
             IoTarget::WritePipe(transport) => visit.call(transport),
@@ -193,17 +196,23 @@ impl EventLoop {
 
     /// `RuntimeError` where a transport owns the descriptor.
     pub fn check_no_transport(&self, py: Python<'_>, fd: RawFd) -> PyResult<()> {
+        enum Owner {
+            Socket(Py<SocketTransport>),
+            Datagram(Py<DatagramTransport>),
+        }
         let owner = self.with_state(py, |state| {
             let token = state.by_fd.get(&fd)?;
             match &state.registrations.get(*token)?.target {
-                IoTarget::Socket(transport) => Some(transport.clone_ref(py)),
+                IoTarget::Socket(transport) => Some(Owner::Socket(transport.clone_ref(py))),
+                IoTarget::Datagram(transport) => Some(Owner::Datagram(transport.clone_ref(py))),
                 _ => None,
             }
         });
-        let Some(transport) = owner else { return Ok(()) };
-        if transport.get().is_closing(py) {
-            return Ok(());
-        }
+        let transport = match owner {
+            Some(Owner::Socket(transport)) if !transport.get().is_closing(py) => transport.into_any(),
+            Some(Owner::Datagram(transport)) if !transport.get().is_closing(py) => transport.into_any(),
+            _ => return Ok(()),
+        };
         let shown = transport.bind(py).repr()?;
         Err(PyRuntimeError::new_err(format!("File descriptor {fd} is used by transport {shown}")))
     }
@@ -230,6 +239,7 @@ impl EventLoop {
     pub(super) fn io_dispatch(slf: &Bound<'_, Self>, token: Token, readiness: Readiness) -> PyResult<()> {
         enum Owner {
             Socket(Py<SocketTransport>),
+            Datagram(Py<DatagramTransport>),
             Listener(Py<Listener>),
             ReadPipe(Py<ReadPipeTransport>),
             WritePipe(Py<WritePipeTransport>),
@@ -237,6 +247,7 @@ impl EventLoop {
         let py = slf.py();
         let owner = slf.get().with_state(py, |state| match &state.registrations.get(token)?.target {
             IoTarget::Socket(transport) => Some(Owner::Socket(transport.clone_ref(py))),
+            IoTarget::Datagram(transport) => Some(Owner::Datagram(transport.clone_ref(py))),
             IoTarget::Listener(listener) => Some(Owner::Listener(listener.clone_ref(py))),
             IoTarget::ReadPipe(transport) => Some(Owner::ReadPipe(transport.clone_ref(py))),
             IoTarget::WritePipe(transport) => Some(Owner::WritePipe(transport.clone_ref(py))),
@@ -244,6 +255,7 @@ impl EventLoop {
         });
         match owner {
             Some(Owner::Socket(transport)) => SocketTransport::on_ready(transport.bind(py), slf, readiness),
+            Some(Owner::Datagram(transport)) => DatagramTransport::on_ready(transport.bind(py), slf, readiness),
             Some(Owner::Listener(listener)) => Listener::on_ready(listener.bind(py), slf, readiness),
             Some(Owner::ReadPipe(transport)) => ReadPipeTransport::on_ready(transport.bind(py), slf, readiness),
             Some(Owner::WritePipe(transport)) => WritePipeTransport::on_ready(transport.bind(py), slf, readiness),

@@ -26,6 +26,7 @@ use tideloop_core::inbox::Inbox;
 use tideloop_core::ready::ReadyQueue;
 use tideloop_core::registrations::{Registrations, Token};
 use tideloop_core::timers::TimerHeap;
+use tideloop_sys::datagram::Batch;
 use tideloop_sys::poll::Poller;
 use tideloop_sys::timer::TimerFd;
 use tideloop_sys::wake::WakeFd;
@@ -52,6 +53,8 @@ pub(crate) struct LoopState {
     pub to_flush: Vec<Py<SocketTransport>>,
     /// The receive buffer that all connections share; empty while somebody reads into it.
     pub read_buffer: Box<[u8]>,
+    /// The memory for datagrams that all their transports share; `None` while one receives, and before the first.
+    pub datagrams: Option<Batch>,
     pub stopping: bool,
     /// It was running when this process was forked off: it is the parent's.
     pub inherited_running: bool,
@@ -153,6 +156,16 @@ impl EventLoop {
         result
     }
 
+    /// The memory for datagrams that all their transports share; to be given back.
+    pub fn take_batch(&self, py: Python<'_>) -> Batch {
+        self.state.with(py, |state| state.datagrams.take()).unwrap_or_default()
+    }
+
+    /// Gives the memory for datagrams back.
+    pub fn return_batch(&self, py: Python<'_>, batch: Batch) {
+        self.state.with(py, |state| state.datagrams = Some(batch));
+    }
+
     /// Has the transport's `flush` called at the end of this turn.
     pub fn flush_at_end_of_turn(&self, py: Python<'_>, transport: Py<SocketTransport>) {
         self.state.with(py, |state| state.to_flush.push(transport));
@@ -183,6 +196,7 @@ impl LoopState {
             by_fd: HashMap::new(),
             to_flush: Vec::new(),
             read_buffer: Box::default(),
+            datagrams: None,
             stopping: false,
             inherited_running: false,
             closed: false,

@@ -12,10 +12,12 @@
 //! | `sendfile.rs` | the socket lent to `sendfile` |
 //! | `extra.rs`, `address.rs` | `get_extra_info`, socket objects, addresses |
 //! | `listener.rs` | `Listener`: accepts connections for a server |
+//! | `datagram/` | `DatagramTransport`: UDP and Unix datagram sockets |
 //! | `pipe/` | `ReadPipeTransport` and `WritePipeTransport` |
 //! | `report.rs` | what is told to the loop's exception handler |
 
 mod address;
+mod datagram;
 mod extra;
 mod flow;
 mod lifecycle;
@@ -32,6 +34,7 @@ mod write;
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
+pub use datagram::DatagramTransport;
 pub use listener::Listener;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use socket_transport::SocketTransport;
@@ -42,12 +45,16 @@ use crate::{names, slots};
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     slots::finalizer::install::<SocketTransport>(py);
-    if !slots::verify(&slots::create(py, SocketTransport::blank())?) {
+    slots::finalizer::install::<DatagramTransport>(py);
+    if !slots::verify(&slots::create(py, SocketTransport::blank())?)
+        || !slots::verify(&slots::create(py, DatagramTransport::blank())?)
+    {
         return Err(PyImportError::new_err("the layout of tideloop's transports is not what was assumed"));
     }
     // A transport that is still open when the interpreter ends warns of it, and nothing can be imported any more.
     names::warn(py)?;
     module.add_class::<SocketTransport>()?;
+    module.add_class::<DatagramTransport>()?;
     module.add_class::<ReadPipeTransport>()?;
     module.add_class::<WritePipeTransport>()?;
     module.add_class::<Listener>()

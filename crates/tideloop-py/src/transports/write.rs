@@ -22,7 +22,7 @@ use crate::{names, slots};
 
 /// After so many writes to a connection that is lost, each one more is warned of: asyncio's
 /// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
-const LOST_WRITES_SILENT_MAX: u32 = 5;
+pub(super) const LOST_WRITES_SILENT_MAX: u32 = 5;
 
 const WRITE_FAILED: &str = "Fatal write error on socket transport";
 
@@ -230,7 +230,7 @@ pub(super) fn segment(data: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
     Err(PyTypeError::new_err(format!("data argument must be a {wanted}, not '{class}'")))
 }
 
-fn copied(view: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
+pub(super) fn copied(view: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
     let bytes = view.call_method0(intern!(view.py(), "tobytes"))?.cast_into::<PyBytes>()?;
     Ok(PyBackedBytes::from(bytes))
 }
