@@ -1,4 +1,4 @@
-"""No descriptor is free (EMFILE): a clear error from every way to make a channel, nothing leaked, and all goes on after.
+"""No descriptor is free (EMFILE): a clear error from every way to make a channel, nothing leaked, and all goes on.
 
 Accepting without descriptors is in tests/regressions/test_accept_without_descriptors.py.
 """
@@ -12,8 +12,8 @@ import socket
 import subprocess
 
 import pytest
-
 from channels import CAT, client_context, open_channel, require, server_context
+
 from hygiene import _descriptors as descriptors
 from support import Recorder, connected, gone, reports, until
 
