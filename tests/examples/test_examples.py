@@ -30,7 +30,7 @@ def dropped(connection: socket.socket) -> bool:
 
 def test_every_example_is_a_short_plain_asyncio_program() -> None:
     examples = sorted(EXAMPLES.glob("*.py"))
-    assert len(examples) >= 7
+    assert len(examples) >= 10
     for example in examples:
         source = example.read_text()
         assert len(source.splitlines()) < LINES_MAX, example.name
@@ -182,3 +182,78 @@ def test_shutdown_of_an_idle_server_is_immediate(start: Start) -> None:
     server = start("clean_shutdown.py", "--port", "0")
     server.port()
     assert server.end(signal.SIGTERM) == "SIGTERM: 0 uploads to finish\nbye: 0 finished, 0 cut off\n"
+
+
+# --- the calculator --------------------------------------------------------------------------------------------------
+
+
+async def calculate(port: int, number: int) -> list[str]:
+    """One of a hundred clients: every third has the same mode."""
+    mode = ("sum", "product", "mean")[number % 3]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = []
+    for line in (mode, f"{number} 2 3", "nonsense", "", f"{number}"):
+        writer.write(f"{line}\n".encode() if line else b"quit\n")
+        answers.append((await reader.readline()).decode().strip())
+    writer.close()
+    return answers
+
+
+def test_calculator_keeps_a_mode_for_each_of_a_hundred_clients(start: Start) -> None:
+    server = start("calculator_server.py", "--port", "0")
+    port = int(server.port())
+
+    async def everybody() -> list[list[str]]:
+        return await asyncio.gather(*(calculate(port, number) for number in range(1, 101)))
+
+    for number, answers in enumerate(asyncio.run(everybody()), 1):
+        mode = ("sum", "product", "mean")[number % 3]
+        value = {"sum": number + 5, "product": number * 6, "mean": (number + 5) / 3}[mode]
+        error = "error: 'nonsense' is neither a mode nor numbers"
+        assert answers == [f"mode {mode}", f"{value:g}", error, "", ""]
+    assert server.end(signal.SIGTERM) == "closed\n"
+
+
+def test_calculator_ends_while_somebody_is_connected(start: Start) -> None:
+    server = start("calculator_server.py", "--port", "0")
+    with socket.create_connection(("127.0.0.1", server.port()), WAIT_S) as client:
+        client.sendall(b"1 2 3\n")
+        assert client.recv(100) == b"6\n"
+        assert server.end(signal.SIGINT) == "closed\n"
+        assert dropped(client)
+
+
+# --- the reactor -----------------------------------------------------------------------------------------------------
+
+
+def test_reactor_keeps_a_total_for_each_of_two_clients(start: Start) -> None:
+    reactor = start("reactor.py", "--port", "0")
+    address = ("127.0.0.1", reactor.port())
+    with socket.create_connection(address, WAIT_S) as one, socket.create_connection(address, WAIT_S) as two:
+        one.sendall(b"1\n")
+        assert one.recv(100) == b"1\n"
+        two.sendall(b"100\n20")
+        assert two.recv(100) == b"100\n"
+        one.sendall(b"2\n3\n")
+        received = b""
+        while received.count(b"\n") < 2:
+            received += one.recv(100)
+        assert received == b"3\n6\n"
+        two.sendall(b"\n")
+        assert two.recv(100) == b"120\n"
+        one.close()
+        assert reactor.line() == "client 1: 6"
+    assert reactor.end() == "client 2: 120\n"
+
+
+# --- downloads -------------------------------------------------------------------------------------------------------
+
+
+def test_downloads_take_about_as_long_as_the_slowest(start: Start, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="the example is an aiohttp client and server")
+    slowest = 1.0
+    downloads = start("downloads.py", "--folder", tmp_path, "--slowest", slowest)
+    words = downloads.end().split()
+    assert words[:5] == ["5", "of", "5", "files", "are"]
+    assert slowest <= float(words[6]) < 3 * slowest  # one after the other they would take 3 times as long
+    assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [300_000 + number for number in range(1, 6)]
