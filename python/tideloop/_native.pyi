@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from ssl import SSLContext
 from types import GenericAlias
 from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack, final
 
@@ -23,6 +24,8 @@ __all__ = [
     "SocketTransport",
     "Task",
     "TimerHandle",
+    "TlsProtocol",
+    "TlsTransport",
     "WritePipeTransport",
     "__version__",
     "all_tasks",
@@ -205,6 +208,36 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None: ...
+
+@final
+class TlsProtocol(asyncio.Protocol):
+    """What stands between a transport and a TLS connection's protocol, as asyncio's SSLProtocol."""
+
+    def __new__(
+        cls,
+        loop: EventLoop,
+        app_protocol: asyncio.BaseProtocol,
+        sslcontext: SSLContext,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool,
+        server_hostname: str | None,
+        call_connection_made: bool,
+        ssl_handshake_timeout: float,
+        ssl_shutdown_timeout: float,
+    ) -> Self: ...
+    @property
+    def _app_transport(self) -> TlsTransport: ...
+    @property
+    def _direct(self) -> bool: ...
+    def _feed(self, data: bytes | bytearray) -> None: ...
+
+@final
+class TlsTransport(asyncio.Transport):
+    """What a TLS connection's protocol is given."""
+
+    def get_read_buffer_limits(self) -> tuple[int, int]: ...
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+    def get_read_buffer_size(self) -> int: ...
 
 @final
 class Listener:

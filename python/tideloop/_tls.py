@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import sslproto
+from asyncio import constants
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import _native
 from ._sock_calls import SockCalls
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from ._server import Server
 
 __all__ = ["Tls"]
-
-_SSLProtocol: Any = sslproto.SSLProtocol
 
 
 class Tls(SockCalls):
@@ -49,17 +48,8 @@ class Tls(SockCalls):
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         waiter: asyncio.Future[None] = self.create_future()
-        tls = _SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            call_connection_made=False,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
+        timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls = self._tls_protocol(protocol, sslcontext, waiter, server_side, server_hostname, timeouts, False)
         if server_side:
             _move_what_was_read(protocol, tls)
         # Nothing may arrive before the handshake has begun.
@@ -67,6 +57,7 @@ class Tls(SockCalls):
         transport.set_protocol(tls)
         begins = self.call_soon(tls.connection_made, transport)
         resumes = self.call_soon(transport.resume_reading)
+        app_transport = tls._app_transport
         try:
             await waiter
         except BaseException:
@@ -74,7 +65,6 @@ class Tls(SockCalls):
             begins.cancel()
             resumes.cancel()
             raise
-        app_transport: asyncio.Transport = tls._app_transport
         return app_transport
 
     def _make_ssl_transport(
@@ -92,18 +82,10 @@ class Tls(SockCalls):
         ssl_shutdown_timeout: float | None = None,
     ) -> asyncio.Transport:
         """TLS over a connected stream socket. *waiter* is told when the handshake is done, or why it failed."""
-        tls = _SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
+        timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls = self._tls_protocol(protocol, sslcontext, waiter, server_side, server_hostname, timeouts)
+        app_transport = tls._app_transport
         self._make_socket_transport(rawsock, tls, extra=extra, server=server)
-        app_transport: asyncio.Transport = tls._app_transport
         return app_transport
 
     def _tls_server_factory(
@@ -115,24 +97,34 @@ class Tls(SockCalls):
     ) -> Callable[[], asyncio.BaseProtocol]:
         """A protocol factory for a listener: each connection begins with a handshake."""
 
+        timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+
         def accept() -> asyncio.BaseProtocol:
             protocol = protocol_factory()
             waiter = None
             if self.get_debug():
                 waiter = self.create_future()
                 waiter.add_done_callback(lambda waiter: self._report_failed_handshake(waiter, protocol))
-            protocol_of_tls: asyncio.BaseProtocol = _SSLProtocol(
-                self,
-                protocol,
-                sslcontext,
-                waiter,
-                server_side=True,
-                ssl_handshake_timeout=ssl_handshake_timeout,
-                ssl_shutdown_timeout=ssl_shutdown_timeout,
-            )
-            return protocol_of_tls
+            return self._tls_protocol(protocol, sslcontext, waiter, True, None, timeouts)
 
         return accept
+
+    def _tls_protocol(
+        self,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: SSLContext | None,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool,
+        server_hostname: str | None,
+        timeouts: tuple[float | None, float | None],
+        call_connection_made: bool = True,
+    ) -> _native.TlsProtocol:
+        handshake = _positive("ssl_handshake_timeout", timeouts[0], constants.SSL_HANDSHAKE_TIMEOUT)
+        shutdown = _positive("ssl_shutdown_timeout", timeouts[1], constants.SSL_SHUTDOWN_TIMEOUT)
+        context = sslcontext or _default_context(server_side, server_hostname)
+        return _native.TlsProtocol(
+            self, protocol, context, waiter, server_side, server_hostname, call_connection_made, handshake, shutdown
+        )
 
     def _report_failed_handshake(self, waiter: asyncio.Future[None], protocol: asyncio.BaseProtocol) -> None:
         error = None if waiter.cancelled() else waiter.exception()
@@ -153,9 +145,28 @@ class Tls(SockCalls):
         ) -> asyncio.Transport: ...
 
 
-def _move_what_was_read(protocol: asyncio.BaseProtocol, tls: Any) -> None:
+def _positive(name: str, seconds: float | None, default: float) -> float:
+    if seconds is None:
+        return default
+    if seconds <= 0:
+        raise ValueError(f"{name} should be a positive number, got {seconds}")
+    return seconds
+
+
+def _default_context(server_side: bool, server_hostname: str | None) -> SSLContext:
+    import ssl
+
+    if server_side:
+        raise ValueError("Server side SSL needs a valid SSLContext")
+    context = ssl.create_default_context()
+    if not server_hostname:
+        context.check_hostname = False
+    return context
+
+
+def _move_what_was_read(protocol: asyncio.BaseProtocol, tls: _native.TlsProtocol) -> None:
     """A client that says "start TLS" may send the beginning of its handshake in the same breath. (cpython #142352)"""
     reader = getattr(protocol, "_stream_reader", None) if isinstance(protocol, asyncio.StreamReaderProtocol) else None
     if reader is not None and reader._buffer:
-        tls._incoming.write(reader._buffer)
+        tls._feed(reader._buffer)
         reader._buffer.clear()

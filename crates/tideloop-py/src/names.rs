@@ -60,6 +60,20 @@ imported! {
     fileobj_to_fd: PyAny = "selectors", "_fileobj_to_fd";
     /// `asyncio.BufferedProtocol`
     buffered_protocol_class: PyType = "asyncio.protocols", "BufferedProtocol";
+    /// `ssl.SSLObject`
+    ssl_object_class: PyAny = "ssl", "SSLObject";
+    /// `ssl.MemoryBIO`
+    memory_bio_class: PyAny = "ssl", "MemoryBIO";
+    /// `ssl.SSLError`
+    ssl_error: PyAny = "ssl", "SSLError";
+    /// `ssl.SSLCertVerificationError`
+    ssl_certificate_error: PyAny = "ssl", "SSLCertVerificationError";
+    /// `ssl.SSLWantReadError`
+    ssl_want_read_error: PyAny = "ssl", "SSLWantReadError";
+    /// `ssl.SSLSyscallError`
+    ssl_syscall_error: PyAny = "ssl", "SSLSyscallError";
+    /// `ssl.SSLZeroReturnError`
+    ssl_zero_return_error: PyAny = "ssl", "SSLZeroReturnError";
     /// `asyncio.constants._SendfileMode`
     sendfile_mode: PyAny = "asyncio.constants", "_SendfileMode";
     /// `warnings.warn`

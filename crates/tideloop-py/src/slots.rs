@@ -14,6 +14,7 @@ pub mod loop_methods;
 pub mod loop_slot;
 mod memory;
 pub mod methods;
+pub mod openssl;
 pub mod roster;
 
 use std::ptr;

@@ -15,6 +15,7 @@ use super::SocketTransport;
 use super::address::Address;
 use super::report::{debug_error, report};
 use super::state::{Closing, State};
+use super::tls::TlsProtocol;
 use crate::cell::Slot;
 use crate::error::{leaves_the_loop, os_error, unraisable};
 use crate::event_loop::{Entry, EventLoop, IoTarget};
@@ -95,13 +96,14 @@ impl SocketTransport {
         let py = slf.py();
         let Connection { event_loop, protocol, server, context } = connection;
         let connection_made = protocol.getattr(intern!(py, "connection_made"))?;
-        let buffered = is_buffered(protocol)?;
+        let (buffered, tls) = (is_buffered(protocol)?, protocol.is_exact_instance_of::<TlsProtocol>());
         let fd = slf.get().state.with(py, |state| {
             state.event_loop = Slot::holding(event_loop.clone().unbind());
             state.protocol = Slot::holding(protocol.clone().unbind());
             state.server = Slot::maybe(server.map(|server| server.clone().unbind()));
             state.context = Slot::holding(context.clone().unbind());
-            (state.conn_lost, state.closing, state.gone, state.buffered) = (0, false, false, buffered);
+            (state.conn_lost, state.closing, state.gone) = (0, false, false);
+            (state.buffered, state.tls) = (buffered, tls);
             state.fd
         });
         if is_ip {
@@ -193,7 +195,7 @@ impl SocketTransport {
     /// `close()`: sends what was written, then ends the connection.
     pub(super) fn close_gracefully(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        Self::send_collected(slf)?;
+        Self::send_written(slf)?;
         match slf.get().state.with(py, State::close) {
             Closing::Already => Ok(()),
             Closing::Drains => Self::sync_interest(slf),

@@ -14,6 +14,7 @@
 //! | `listener.rs` | `Listener`: accepts connections for a server |
 //! | `datagram/` | `DatagramTransport`: UDP and Unix datagram sockets |
 //! | `pipe/` | `ReadPipeTransport` and `WritePipeTransport` |
+//! | `tls/` | TLS between any transport and a protocol |
 //! | `report.rs` | what is told to the loop's exception handler |
 
 mod address;
@@ -29,6 +30,7 @@ mod report;
 mod sendfile;
 mod socket_transport;
 mod state;
+mod tls;
 mod write;
 
 use pyo3::exceptions::PyImportError;
@@ -53,6 +55,7 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     // A transport that is still open when the interpreter ends warns of it, and nothing can be imported any more.
     names::warn(py)?;
+    tls::init(module)?;
     module.add_class::<SocketTransport>()?;
     module.add_class::<DatagramTransport>()?;
     module.add_class::<ReadPipeTransport>()?;

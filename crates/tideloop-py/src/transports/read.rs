@@ -14,6 +14,7 @@ use tideloop_sys::socket;
 
 use super::SocketTransport;
 use super::report::debug;
+use super::tls::TlsProtocol;
 use crate::error::os_error;
 use crate::event_loop::{EventLoop, READ_BUFFER_BYTES};
 use crate::slots;
@@ -46,25 +47,28 @@ impl SocketTransport {
                 return None;
             }
             let source = Source { fd: state.fd, latest_read: state.latest_read };
-            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, source, state.buffered);
+            let kind = (state.buffered, state.tls);
+            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, source, kind);
             // What the protocol answers at once is sent below: the loop need not be told.
             state.flush_pending = true;
             Some(call)
         });
-        let Some((protocol, context, source, buffered)) = wanted else { return Ok(()) };
+        let Some((protocol, context, source, (buffered, tls))) = wanted else { return Ok(()) };
         let (protocol, context) = (protocol.into_bound(py), context.into_bound(py));
         let outcome = slots::in_context(&context, || {
-            let read = if buffered {
+            let read = if tls {
+                Self::read_tls(slf, event_loop, &protocol, source.fd)
+            } else if buffered {
                 Self::read_into_protocol(slf, event_loop, &protocol, source.fd)
             } else {
                 Self::read_bytes(slf, event_loop, &protocol, source)
             };
-            read.and(Self::send_collected(slf))
+            read.and(Self::send_written(slf))
         });
         match outcome {
             Ok(read) => read,
             // The context could not be entered.
-            Err(error) => Self::send_collected(slf).and(Err(error)),
+            Err(error) => Self::send_written(slf).and(Err(error)),
         }
     }
 
@@ -97,6 +101,29 @@ impl SocketTransport {
                     Err(error) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
                 }
             }
+            Ok(None) => Self::end_of_stream(slf, event_loop, protocol),
+            Err(error) => Self::read_failed(slf, &error),
+        }
+    }
+
+    /// Ciphertext goes from the shared buffer into OpenSSL, and becomes an object only as plaintext.
+    #[inline]
+    fn read_tls(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, EventLoop>,
+        protocol: &Bound<'_, PyAny>,
+        fd: RawFd,
+    ) -> PyResult<()> {
+        let tls = protocol.cast_exact::<TlsProtocol>()?;
+        let received = event_loop.get().with_read_buffer(slf.py(), |buffer| match socket::recv(fd, buffer)? {
+            0 => Ok(None),
+            length => io::Result::Ok(Some(TlsProtocol::take_in(tls, buffer.get(..length).unwrap_or_default()))),
+        });
+        match received {
+            Ok(Some(arrived)) => match arrived.and_then(|arrived| TlsProtocol::act_on(tls, arrived)) {
+                Ok(()) => Ok(()),
+                Err(error) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
+            },
             Ok(None) => Self::end_of_stream(slf, event_loop, protocol),
             Err(error) => Self::read_failed(slf, &error),
         }

@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::lifecycle::{Connection, is_buffered, schedule, wake_function};
 use super::report::report;
 use super::state::State;
+use super::tls::TlsProtocol;
 use crate::cell::Cell;
 use crate::error::leaves_the_loop;
 use crate::event_loop::{EventLoop, Readiness};
@@ -48,7 +49,7 @@ impl SocketTransport {
     #[inline]
     pub fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let Err(error) = Self::send_collected(slf) else { return Ok(()) };
+        let Err(error) = Self::send_written(slf) else { return Ok(()) };
         match slf.get().state.with(py, |state| state.event_loop.cloned(py)) {
             Some(event_loop) => Self::report_or_leave(slf, event_loop.bind(py), error),
             None => Err(error),
@@ -168,7 +169,7 @@ impl SocketTransport {
 
     /// Close at once; what the kernel has refused so far is lost. Corresponds to `asyncio.WriteTransport.abort`.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::send_collected(slf)?;
+        Self::send_written(slf)?;
         Self::force_close(slf, None)
     }
 
@@ -197,10 +198,10 @@ impl SocketTransport {
     /// `asyncio.BaseTransport.set_protocol`.
     fn set_protocol(slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let buffered = is_buffered(protocol)?;
+        let (buffered, tls) = (is_buffered(protocol)?, protocol.is_exact_instance_of::<TlsProtocol>());
         let wanted = protocol.clone().unbind();
         let old = slf.get().state.with(py, |state| {
-            state.buffered = buffered;
+            (state.buffered, state.tls) = (buffered, tls);
             state.protocol.replace(Some(wanted))
         });
         drop(old);

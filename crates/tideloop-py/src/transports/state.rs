@@ -14,6 +14,7 @@
 //! need it (see `write.rs`). What the kernel refuses is *blocked*: only this counts as the write buffer's size, and
 //! only while something is blocked is the descriptor watched for writability.
 
+use std::io::ErrorKind;
 use std::os::fd::{OwnedFd, RawFd};
 
 use pyo3::pybacked::PyBackedBytes;
@@ -21,6 +22,7 @@ use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 use tideloop_core::water_marks::WaterMarks;
+use tideloop_sys::socket;
 
 use super::address::Address;
 use super::outgoing::{Outgoing, Retired};
@@ -66,6 +68,8 @@ pub(super) struct State {
     pub gone: bool,
     /// The protocol is an `asyncio.BufferedProtocol`.
     pub buffered: bool,
+    /// The protocol is a `TlsProtocol`, which is handed bytes directly.
+    pub tls: bool,
     /// `pause_writing` was called and `resume_writing` not since.
     pub protocol_paused: bool,
     /// The loop will call `flush` at the end of this turn.
@@ -120,6 +124,18 @@ pub(super) enum Written {
     Dropped(u32, PyBackedBytes),
 }
 
+/// What became of bytes that were to go out at once.
+#[must_use]
+pub(super) enum SentNow {
+    /// The kernel has taken so many.
+    Part(usize),
+    /// They wait behind what was collected.
+    Behind,
+    /// Dropped, because the connection is lost.
+    Dropped,
+    Failed(std::io::Error),
+}
+
 /// What came of sending.
 #[must_use]
 pub(super) enum Sent {
@@ -165,6 +181,7 @@ impl State {
             closing: true,
             gone: true,
             buffered: false,
+            tls: false,
             protocol_paused: false,
             flush_pending: false,
             blocked: false,
@@ -247,6 +264,29 @@ impl State {
             }
         };
         (sent, retired)
+    }
+
+    /// Offers bytes to the kernel that belong to the caller.
+    #[inline]
+    pub fn send_now(&mut self, bytes: &[u8]) -> SentNow {
+        if self.conn_lost > 0 {
+            self.conn_lost = self.conn_lost.saturating_add(1);
+            return SentNow::Dropped;
+        }
+        if self.outgoing.len_bytes() > 0 {
+            return SentNow::Behind;
+        }
+        match socket::send(self.fd, bytes) {
+            Ok(sent) => SentNow::Part(sent),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => SentNow::Part(0),
+            Err(error) => SentNow::Failed(error),
+        }
+    }
+
+    /// Queues what the kernel did not take of such bytes.
+    pub fn queue(&mut self, segment: PyBackedBytes) {
+        self.outgoing.push(segment);
+        self.blocked = true;
     }
 
     /// Offers what the kernel has refused before.

@@ -16,7 +16,8 @@ use tideloop_sys::socket;
 use super::SocketTransport;
 use super::lifecycle::{fail_waiter, wake};
 use super::report::report;
-use super::state::{Sent, Written};
+use super::state::{Sent, SentNow, Written};
+use super::tls::TlsProtocol;
 use crate::error::{leaves_the_loop, os_error};
 use crate::{names, slots};
 
@@ -89,10 +90,26 @@ impl SocketTransport {
     /// Has the loop flush at the end of this turn; flushes at once where this is in no turn of its.
     #[inline]
     fn flush_later(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if Self::is_flushed_at_end_of_turn(slf) { Ok(()) } else { Self::send_collected(slf) }
+    }
+
+    /// Has the loop flush at the end of this turn, for what TLS has collected; whether there will be such an end.
+    #[inline]
+    pub(super) fn flushes_soon(slf: &Bound<'_, Self>) -> bool {
+        let pending = slf.get().state.with(slf.py(), |state| std::mem::replace(&mut state.flush_pending, true));
+        let soon = pending || Self::is_flushed_at_end_of_turn(slf);
+        if !soon {
+            slf.get().state.with(slf.py(), |state| state.flush_pending = false);
+        }
+        soon
+    }
+
+    #[inline]
+    fn is_flushed_at_end_of_turn(slf: &Bound<'_, Self>) -> bool {
         let py = slf.py();
         let thread = slots::thread_ident(py);
         let event_loop = slf.get().state.with(py, |state| state.event_loop.cloned(py));
-        let will_flush = event_loop.is_some_and(|event_loop| {
+        event_loop.is_some_and(|event_loop| {
             event_loop.get().with_state(py, |state| {
                 let in_turn = state.thread == Some(thread);
                 if in_turn {
@@ -100,8 +117,43 @@ impl SocketTransport {
                 }
                 in_turn
             })
-        });
-        if will_flush { Ok(()) } else { Self::send_collected(slf) }
+        })
+    }
+
+    /// Sends what was collected, here and by TLS above.
+    #[inline]
+    pub(super) fn send_written(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let tls = slf.get().state.with(py, |state| if state.tls { state.protocol.cloned(py) } else { None });
+        if let Some(tls) = tls {
+            slf.get().state.with(py, |state| state.flush_pending = false);
+            TlsProtocol::flush(tls.bind(py).cast_exact::<TlsProtocol>()?)?;
+        }
+        Self::send_collected(slf)
+    }
+
+    /// Sends bytes of the caller's, after what was collected; only what the kernel does not take is copied.
+    #[inline]
+    pub(super) fn send_now(slf: &Bound<'_, Self>, bytes: &[u8]) -> PyResult<()> {
+        let py = slf.py();
+        let sent = match slf.get().state.with(py, |state| state.send_now(bytes)) {
+            SentNow::Part(sent) if sent == bytes.len() => return Ok(()),
+            SentNow::Part(sent) => sent,
+            SentNow::Dropped => return Ok(()),
+            SentNow::Failed(error) => return Self::fail(slf, os_error(py, &error), WRITE_FAILED),
+            SentNow::Behind => {
+                let segment = PyBackedBytes::from(PyBytes::new(py, bytes));
+                let blocked = slf.get().state.with(py, |state| {
+                    state.outgoing.push(segment);
+                    state.blocked
+                });
+                return if blocked { Self::pause_protocol_above_high(slf) } else { Self::send_collected(slf) };
+            }
+        };
+        let rest = PyBackedBytes::from(PyBytes::new(py, bytes.get(sent..).unwrap_or_default()));
+        slf.get().state.with(py, |state| state.queue(rest));
+        Self::sync_interest(slf)?;
+        Self::pause_protocol_above_high(slf)
     }
 
     /// Sends what was collected, if anything was.
