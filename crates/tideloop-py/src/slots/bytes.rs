@@ -62,29 +62,15 @@ fn fill(
 ///
 /// # Safety
 /// `f` initialises the first bytes of what it is given, as many as it returns.
-pub unsafe fn fill(
+pub unsafe fn filled(
     py: Python<'_>,
     length_max: usize,
     f: impl FnOnce(&mut [MaybeUninit<u8>]) -> usize,
 ) -> PyResult<Option<Bound<'_, PyBytes>>> {
-    let length = ffi::Py_ssize_t::try_from(length_max).unwrap_or(ffi::Py_ssize_t::MAX);
-    // SAFETY: attached; without a source the contents are left unwritten.
-    let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), length) };
-    // SAFETY: a new reference, or NULL with an exception.
-    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    // SAFETY: a bytes object.
-    let memory = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
-    // SAFETY: `length_max` bytes, which nobody else knows of yet.
-    let memory = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), length_max) };
-    let filled = f(memory).min(length_max);
-    if filled == 0 {
-        return Ok(None);
-    }
-    let mut object = object.into_ptr();
-    // SAFETY: the only reference to the object. It fails by setting the pointer to NULL, with an exception.
-    unsafe { _PyBytes_Resize(&raw mut object, filled as ffi::Py_ssize_t) };
-    // SAFETY: as above.
-    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    // SAFETY: a bytes object.
-    Ok(Some(unsafe { object.cast_into_unchecked() }))
+    let filled = fill(py, length_max, |memory| {
+        // SAFETY: `length_max` bytes, which nobody else knows of yet.
+        let memory = unsafe { std::slice::from_raw_parts_mut(memory.cast::<MaybeUninit<u8>>(), length_max) };
+        Ok(f(memory))
+    })?;
+    Ok(filled.unwrap_or(None))
 }

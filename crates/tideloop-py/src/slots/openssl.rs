@@ -305,7 +305,7 @@ impl Connection {
             let room = there + RECORD_BYTES_MAX;
             // SAFETY: as many bytes are initialised as the closure says.
             let plain = unsafe {
-                bytes::fill(py, room, |memory| {
+                bytes::filled(py, room, |memory| {
                     let (length, why) = self.decrypt_into(memory);
                     ended = why;
                     length

@@ -193,7 +193,7 @@ impl TlsProtocol {
             Phase::Handshake => Self::handshake_cut_off(slf).map(|()| false),
             // What is kept is delivered when the program resumes.
             Phase::Wrapped if paused => Ok(true),
-            Phase::Wrapped | Phase::Flushing => Self::go_on_flushing(slf).map(|()| false),
+            Phase::Wrapped | Phase::Flushing => Self::flush_after_end(slf),
             Phase::Shutdown => Self::go_on_with_shutdown(slf).map(|()| false),
         };
         if outcome.is_err()
@@ -202,6 +202,16 @@ impl TlsProtocol {
             lower.close()?;
         }
         outcome
+    }
+
+    /// What was written still goes out, if the peer reads on.
+    fn flush_after_end(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::go_on_flushing(slf)?;
+        let waits = slf.get().phase(slf.py()) == Phase::Flushing;
+        if waits {
+            Self::limit_shutdown(slf)?;
+        }
+        Ok(waits)
     }
 
     /// `pause_reading()` of the program.

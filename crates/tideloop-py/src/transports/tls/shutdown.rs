@@ -19,7 +19,7 @@ impl TlsProtocol {
         let py = slf.py();
         // What was written in this turn counts as tried.
         Self::flush(slf)?;
-        let (phase, timeout) = slf.get().state.with(py, |state| {
+        let phase = slf.get().state.with(py, |state| {
             let phase = state.phase;
             if matches!(phase, Phase::Handshake | Phase::Wrapped) {
                 state.closed = true;
@@ -27,13 +27,13 @@ impl TlsProtocol {
             if phase == Phase::Wrapped {
                 state.phase = Phase::Flushing;
             }
-            (phase, state.shutdown_timeout.cloned(py))
+            phase
         });
         match phase {
             Phase::Flushing | Phase::Shutdown | Phase::Unwrapped => Ok(()),
             Phase::Handshake => Self::abort(slf, None),
             Phase::Wrapped => {
-                Self::start_timer(slf, timeout.into_pyobject(py)?.as_any(), intern!(py, "_check_shutdown_timeout"))?;
+                Self::limit_shutdown(slf)?;
                 Self::go_on_flushing(slf)
             }
         }
@@ -45,7 +45,7 @@ impl TlsProtocol {
         Self::read_what_is_there(slf)?;
         Self::flush(slf)?;
         let done = slf.get().state.with(py, |state| {
-            let done = state.phase == Phase::Flushing && (state.backlog.is_empty() || state.eof);
+            let done = state.phase == Phase::Flushing && state.backlog.is_empty();
             if done {
                 state.phase = Phase::Shutdown;
             }
@@ -76,15 +76,22 @@ impl TlsProtocol {
     /// Both sides are done. The transport below may still have bytes that the peer does not take: the timer goes on.
     fn complete_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (lost, timed, timeout) =
-            slf.get().state.with(py, |state| (state.lost, state.timer.is_some(), state.shutdown_timeout.cloned(py)));
-        if lost {
+        if slf.get().state.with(py, |state| state.lost) {
             return Ok(());
         }
-        if !timed {
-            Self::start_timer(slf, timeout.into_pyobject(py)?.as_any(), intern!(py, "_check_shutdown_timeout"))?;
-        }
+        Self::limit_shutdown(slf)?;
         schedule(&slf.get().event_loop(py)?, close_lower_function(py)?, slf.as_any(), None)
+    }
+
+    /// Starts the shutdown's timer, unless it runs.
+    pub(super) fn limit_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (timed, timeout) =
+            slf.get().state.with(py, |state| (state.timer.is_some(), state.shutdown_timeout.cloned(py)));
+        if timed {
+            return Ok(());
+        }
+        Self::start_timer(slf, timeout.into_pyobject(py)?.as_any(), intern!(py, "_check_shutdown_timeout"))
     }
 
     /// The shutdown's timer.
