@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -27,6 +28,13 @@ class TestBenches:
         result = figures(loop_kind, "memory.py", *sizes)
         assert 100 < result["connection_bytes"][0] < 10_000  # type: ignore[index]
         assert 100 < result["task_bytes"][0] < 10_000  # type: ignore[index]
+
+    @pytest.mark.skipif(not shutil.which("openssl"), reason="the benchmark makes its certificate with openssl")
+    def test_tls(self, loop_kind: str) -> None:
+        result = figures(loop_kind, "tls.py", "--mib", "2", "--connections", "5", "25", "--repeat", "1")
+        assert 1000 < result["idle_bytes"][0] < 1_000_000  # type: ignore[index]
+        assert 0 < result["send_s"][0] < WAIT_S  # type: ignore[index]
+        assert 0 < result["receive_s"][0] < WAIT_S  # type: ignore[index]
 
     def test_timers(self, loop_kind: str) -> None:
         result = figures(loop_kind, "timers.py", "--longest", "0.01")
