@@ -5,6 +5,7 @@ mod error;
 mod event_loop;
 mod names;
 mod slots;
+mod sock;
 mod task;
 mod transports;
 
@@ -24,6 +25,7 @@ mod _native {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::event_loop::init(module)?;
         crate::task::init(module)?;
+        crate::sock::init(module)?;
         crate::transports::init(module)
     }
 }

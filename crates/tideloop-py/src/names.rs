@@ -92,6 +92,8 @@ imported! {
     task_print_stack: PyAny = "asyncio.base_tasks", "_task_print_stack";
     /// Makes the `__class__` of instances of classes that derive from ours
     stand_in: PyAny = "tideloop._stand_in", "stand_in";
+    /// Refuses an `ssl.SSLSocket`
+    check_no_ssl_socket: PyAny = "tideloop._sock_calls", "check_no_ssl_socket";
     /// The C half's `_enter_task`
     enter_task: PyAny = "_asyncio", "_enter_task";
     /// The C half's `_leave_task`

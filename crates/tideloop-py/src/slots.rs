@@ -5,6 +5,7 @@
 //! and 3.12 also makes an instance dictionary for each, wanted or not.
 
 pub mod attributes;
+pub mod buffers;
 pub mod bytes;
 pub mod calls;
 pub mod classes;
@@ -16,6 +17,7 @@ mod memory;
 pub mod methods;
 pub mod openssl;
 pub mod roster;
+pub mod sock_calls;
 
 use std::ptr;
 

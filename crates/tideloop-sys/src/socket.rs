@@ -82,6 +82,45 @@ pub unsafe fn recv_into_raw(fd: RawFd, ptr: *mut u8, len: usize) -> io::Result<u
     Ok(received.len())
 }
 
+/// As [`recv`], without waiting even where the socket is a blocking one.
+///
+/// # Errors
+/// As [`recv`].
+pub fn recv_now(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
+    let (received, _) = net::recv(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
+    Ok(received)
+}
+
+/// As [`recv_into_raw`], without waiting even where the socket is a blocking one.
+///
+/// # Safety
+/// As [`recv_into_raw`].
+///
+/// # Errors
+/// As [`recv`].
+pub unsafe fn recv_now_into_raw(fd: RawFd, ptr: *mut u8, len: usize) -> io::Result<usize> {
+    // SAFETY: the caller vouches for `len` bytes at `ptr`; `MaybeUninit` asks for nothing to be in them.
+    let buf = unsafe { slice::from_raw_parts_mut(ptr.cast::<MaybeUninit<u8>>(), len) };
+    let ((received, _), _) = net::recv(borrow(fd)?, buf, RecvFlags::DONTWAIT)?;
+    Ok(received.len())
+}
+
+/// As [`send`], without waiting even where the socket is a blocking one.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_now(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
+    Ok(net::send(borrow(fd)?, buf, SEND_FLAGS.union(SendFlags::DONTWAIT))?)
+}
+
+/// Whether the socket's bytes are a stream: what is left unread by one call comes with the next.
+///
+/// # Errors
+/// EBADF or ENOTSOCK.
+pub fn is_stream(fd: RawFd) -> io::Result<bool> {
+    Ok(sockopt::socket_type(borrow(fd)?)? == net::SocketType::STREAM)
+}
+
 /// Send what the kernel takes of `buf`; how much that was.
 ///
 /// # Errors

@@ -269,3 +269,38 @@ fn a_forked_child_that_abandons_the_poller_leaves_the_parents_registrations() {
     theirs.write_all(b"x").unwrap();
     assert!(wait_one(&poller).readable);
 }
+
+#[test]
+fn an_edge_is_reported_once_and_again_with_whatever_comes_next() {
+    let poller = Poller::new().unwrap();
+    let (mut ours, mut theirs) = pair();
+    theirs.write_all(b"x").unwrap();
+    poller.add_edge(ours.as_raw_fd(), TOKEN, Interest::READ).unwrap();
+    assert!(wait_one(&poller).readable);
+    // Not read, and not reported again.
+    assert_eq!(wait(&poller, Timeout::Now), []);
+    theirs.write_all(b"y").unwrap();
+    assert!(wait_one(&poller).readable);
+    // A change makes it look again.
+    poller.modify_edge(ours.as_raw_fd(), TOKEN, Interest::READ).unwrap();
+    assert!(wait_one(&poller).readable);
+    ours.read_exact(&mut [0; 2]).unwrap();
+    theirs.write_all(b"z").unwrap();
+    ours.read_exact(&mut [0; 1]).unwrap();
+    assert_eq!(wait(&poller, Timeout::Now), []);
+    drop(theirs);
+    assert!(wait_one(&poller).readable);
+    assert_eq!(wait(&poller, Timeout::Now), []);
+}
+
+#[test]
+fn an_edge_can_become_a_level() {
+    let poller = Poller::new().unwrap();
+    let (ours, mut theirs) = pair();
+    poller.add_edge(ours.as_raw_fd(), TOKEN, Interest::READ).unwrap();
+    theirs.write_all(b"x").unwrap();
+    assert!(wait_one(&poller).readable);
+    poller.modify(ours.as_raw_fd(), TOKEN, Interest::READ).unwrap();
+    assert!(wait_one(&poller).readable);
+    assert!(wait_one(&poller).readable);
+}

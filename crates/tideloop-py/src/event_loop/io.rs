@@ -1,4 +1,4 @@
-//! Descriptors: who owns a registration, and `add_reader` and its kin.
+//! Descriptors: who owns a registration, and what the poller is told of it.
 //!
 //! A descriptor has at most one registration, and a registration one owner. The kernel is given a token of index and
 //! generation, so an event that arrives late can never reach whoever reuses the descriptor's number (DESIGN §4.4).
@@ -6,16 +6,14 @@
 use std::io;
 use std::os::fd::RawFd;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 pub use tideloop_sys::poll::Interest;
 
-use super::{Entry, EventLoop, Handle, Readiness};
-use crate::error::os_error;
-use crate::names;
+use super::watchers::Watcher;
+use super::{Entry, EventLoop, Readiness};
 use crate::transports::{DatagramTransport, Listener, ReadPipeTransport, SocketTransport, WritePipeTransport};
 
 /// Tokens that are not registrations; a registration's generation never reaches these.
@@ -30,28 +28,18 @@ pub enum IoTarget {
     Listener(Py<Listener>),
     ReadPipe(Py<ReadPipeTransport>),
     WritePipe(Py<WritePipeTransport>),
-    /// `add_reader` and `add_writer`.
-    Watcher {
-        reader: Option<Py<Handle>>,
-        writer: Option<Py<Handle>>,
-    },
+    /// `add_reader` and `add_writer`, and the `sock_*` calls.
+    Watcher(Watcher),
 }
 
 /// One registered descriptor.
 pub(crate) struct Registration {
-    fd: RawFd,
-    interest: Interest,
+    pub(super) fd: RawFd,
+    pub(super) interest: Interest,
     /// The poller knows the descriptor. One without any interest is taken out: a hang-up would be reported for it
     /// in every poll.
     polled: bool,
-    target: IoTarget,
-}
-
-/// Which half of a watcher.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Read,
-    Write,
+    pub(super) target: IoTarget,
 }
 
 impl Registration {
@@ -63,7 +51,14 @@ impl Registration {
             IoTarget::Listener(listener) => Some(listener.clone_ref(py).into_any()),
             IoTarget::ReadPipe(transport) => Some(transport.clone_ref(py).into_any()),
             IoTarget::WritePipe(transport) => Some(transport.clone_ref(py).into_any()),
-            IoTarget::Watcher { .. } => None,
+            IoTarget::Watcher(_) => None,
+        }
+    }
+
+    /// The loop closes: sockets that were lent to it are given back.
+    pub(super) fn let_go(&self, py: Python<'_>) {
+        if let IoTarget::Watcher(watcher) = &self.target {
+            watcher.let_go(py);
         }
     }
 
@@ -74,10 +69,7 @@ impl Registration {
             IoTarget::Listener(listener) => visit.call(listener),
             IoTarget::ReadPipe(transport) => visit.call(transport),
             IoTarget::WritePipe(transport) => visit.call(transport),
-            IoTarget::Watcher { reader, writer } => {
-                visit.call(reader)?;
-                visit.call(writer)
-            }
+            IoTarget::Watcher(watcher) => watcher.visit(visit),
         }
     }
 }
@@ -108,10 +100,16 @@ impl EventLoop {
         let found = self.with_state(py, |state| {
             let token = *state.by_fd.get(&fd)?;
             let registration = state.registrations.get(token)?;
-            registration.polled.then_some((token, registration.interest))
+            let (kept, idle) = match &registration.target {
+                IoTarget::Watcher(watcher) => (watcher.is_kept(), watcher.is_idle()),
+                _ => (false, false),
+            };
+            (registration.polled && !idle).then_some((token, registration.interest, kept))
         });
-        let (Some((token, interest)), Ok(kernel)) = (found, self.kernel(py)) else { return false };
-        kernel.poller.modify(fd, token.to_u64(), interest).is_ok()
+        let (Some((token, interest, kept)), Ok(kernel)) = (found, self.kernel(py)) else { return false };
+        let (poller, raw) = (&kernel.poller, token.to_u64());
+        let known = if kept { poller.modify_edge(fd, raw, interest) } else { poller.modify(fd, raw, interest) };
+        known.is_ok()
     }
 
     /// Changes what a registration waits for. A stale token changes nothing.
@@ -148,25 +146,28 @@ impl EventLoop {
     }
 
     /// Tells the poller. A descriptor number that was reused is added anew where the poller has lost it.
-    fn io_apply(&self, py: Python<'_>, token: Token, wanted: Interest) -> io::Result<()> {
-        let Some((fd, polled)) = self.with_state(py, |state| state.registrations.get(token).map(|r| (r.fd, r.polled)))
-        else {
-            return Ok(());
-        };
+    pub(super) fn io_apply(&self, py: Python<'_>, token: Token, wanted: Interest) -> io::Result<()> {
+        let registered = self.with_state(py, |state| {
+            let registration = state.registrations.get(token)?;
+            let edge = matches!(&registration.target, IoTarget::Watcher(watcher) if watcher.is_kept());
+            Some((registration.fd, registration.polled, edge))
+        });
+        let Some((fd, polled, edge)) = registered else { return Ok(()) };
         let Ok(kernel) = self.kernel(py) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
+        let (poller, raw) = (&kernel.poller, token.to_u64());
+        let add = || if edge { poller.add_edge(fd, raw, wanted) } else { poller.add(fd, raw, wanted) };
+        let modify = || if edge { poller.modify_edge(fd, raw, wanted) } else { poller.modify(fd, raw, wanted) };
         let result = match (polled, wanted == Interest::NONE) {
             (false, true) => Ok(()),
-            (true, true) => kernel.poller.remove(fd),
-            (true, false) => match kernel.poller.modify(fd, token.to_u64(), wanted) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => kernel.poller.add(fd, token.to_u64(), wanted),
+            (true, true) => poller.remove(fd),
+            (true, false) => match modify() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => add(),
                 other => other,
             },
-            (false, false) => match kernel.poller.add(fd, token.to_u64(), wanted) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    kernel.poller.modify(fd, token.to_u64(), wanted)
-                }
+            (false, false) => match add() {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => modify(),
                 other => other,
             },
         };
@@ -219,20 +220,16 @@ impl EventLoop {
 
     /// Turns an event of the poller into entries of the ready queue.
     pub(super) fn io_event(&self, py: Python<'_>, token: Token, readiness: Readiness) {
-        self.with_state(py, |state| {
-            let Some(registration) = state.registrations.get(token) else { return };
-            match &registration.target {
-                IoTarget::Watcher { reader, writer } => {
-                    if let (true, Some(handle)) = (readiness.readable, reader) {
-                        state.ready.push(Entry::Handle(handle.clone_ref(py)));
-                    }
-                    if let (true, Some(handle)) = (readiness.writable, writer) {
-                        state.ready.push(Entry::Handle(handle.clone_ref(py)));
-                    }
-                }
-                _ => state.ready.push(Entry::Io(token, readiness)),
+        let watched = self.with_state(py, |state| match &state.registrations.get(token)?.target {
+            IoTarget::Watcher(_) => Some(()),
+            _ => {
+                state.ready.push(Entry::Io(token, readiness));
+                None
             }
         });
+        if watched.is_some() {
+            self.watcher_event(py, token, readiness);
+        }
     }
 
     /// Hands a readiness to the registration's owner, if it still is there.
@@ -251,7 +248,7 @@ impl EventLoop {
             IoTarget::Listener(listener) => Some(Owner::Listener(listener.clone_ref(py))),
             IoTarget::ReadPipe(transport) => Some(Owner::ReadPipe(transport.clone_ref(py))),
             IoTarget::WritePipe(transport) => Some(Owner::WritePipe(transport.clone_ref(py))),
-            IoTarget::Watcher { .. } => None,
+            IoTarget::Watcher(_) => None,
         });
         match owner {
             Some(Owner::Socket(transport)) => SocketTransport::on_ready(transport.bind(py), slf, readiness),
@@ -261,91 +258,5 @@ impl EventLoop {
             Some(Owner::WritePipe(transport)) => WritePipeTransport::on_ready(transport.bind(py), slf, readiness),
             None => Ok(()),
         }
-    }
-
-    /// `add_reader` and `add_writer`: replaces the handle of this direction, and cancels the one before.
-    pub(super) fn watch(
-        slf: &Bound<'_, Self>,
-        fd: RawFd,
-        direction: Direction,
-        callback: &Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-    ) -> PyResult<Py<Handle>> {
-        let py = slf.py();
-        let this = slf.get();
-        let debug = this.usable_and_debug(py)?;
-        let handle = Handle::create(slf, callback, args, None, debug)?;
-        let found = this.with_state(py, |state| state.by_fd.get(&fd).copied());
-        let Some(token) = found else {
-            let (target, interest) = watcher(direction, handle.clone_ref(py));
-            this.io_register(py, fd, target, interest).map_err(|error| os_error(py, &error))?;
-            return Ok(handle);
-        };
-        let (old, interest) = this.with_state(py, |state| {
-            let Some(registration) = state.registrations.get_mut(token) else { return (None, None) };
-            let IoTarget::Watcher { reader, writer } = &mut registration.target else { return (None, None) };
-            let half = if direction == Direction::Read { reader } else { writer };
-            (half.replace(handle.clone_ref(py)), Some(registration.interest))
-        });
-        let Some(interest) = interest else {
-            return Err(PyRuntimeError::new_err(format!("File descriptor {fd} is used by a transport")));
-        };
-        let applied = this.io_interest(py, token, with(interest, direction, true));
-        if let Some(old) = old {
-            Handle::cancel(old.bind(py))?;
-        }
-        if let Err(error) = applied {
-            Self::unwatch(slf, fd, direction)?;
-            return Err(os_error(py, &error));
-        }
-        Ok(handle)
-    }
-
-    /// `remove_reader` and `remove_writer`: whether there was one.
-    pub(super) fn unwatch(slf: &Bound<'_, Self>, fd: RawFd, direction: Direction) -> PyResult<bool> {
-        let py = slf.py();
-        let this = slf.get();
-        let removed = this.with_state(py, |state| {
-            let token = *state.by_fd.get(&fd)?;
-            let registration = state.registrations.get_mut(token)?;
-            let IoTarget::Watcher { reader, writer } = &mut registration.target else { return None };
-            let handle = if direction == Direction::Read { reader.take() } else { writer.take() }?;
-            let empty = reader.is_none() && writer.is_none();
-            Some((token, handle, empty, registration.interest))
-        });
-        let Some((token, handle, empty, interest)) = removed else { return Ok(false) };
-        if empty {
-            this.io_deregister(py, token);
-        } else {
-            // The descriptor may be closed already; then the poller has forgotten it.
-            let _ = this.io_interest(py, token, with(interest, direction, false));
-        }
-        Handle::cancel(handle.bind(py))?;
-        Ok(true)
-    }
-
-    /// The descriptor's number of an int or a file object.
-    pub(super) fn descriptor(py: Python<'_>, file: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-        if let Ok(fd) = file.extract::<RawFd>()
-            && fd >= 0
-        {
-            return Ok(fd);
-        }
-        let fd: i64 = names::fileobj_to_fd(py)?.call1((file,))?.extract()?;
-        RawFd::try_from(fd).map_err(|_| PyValueError::new_err(format!("Invalid file descriptor: {fd}")))
-    }
-}
-
-fn watcher(direction: Direction, handle: Py<Handle>) -> (IoTarget, Interest) {
-    match direction {
-        Direction::Read => (IoTarget::Watcher { reader: Some(handle), writer: None }, Interest::READ),
-        Direction::Write => (IoTarget::Watcher { reader: None, writer: Some(handle) }, Interest::WRITE),
-    }
-}
-
-fn with(interest: Interest, direction: Direction, on: bool) -> Interest {
-    match direction {
-        Direction::Read => Interest { readable: on, ..interest },
-        Direction::Write => Interest { writable: on, ..interest },
     }
 }

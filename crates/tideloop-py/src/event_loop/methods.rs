@@ -11,8 +11,8 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::inbox::Inbox;
 
-use super::io::Direction;
 use super::scheduling::{seconds, time};
+use super::watchers::Direction;
 use super::{EventLoop, Handle, Kernel, LoopState, TimerHandle, fork, turn};
 use crate::cell::Cell;
 use crate::error::os_error;

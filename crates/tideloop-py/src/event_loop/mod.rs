@@ -13,6 +13,7 @@ mod park;
 mod running;
 mod scheduling;
 mod turn;
+mod watchers;
 
 use std::collections::HashMap;
 use std::os::fd::RawFd;
@@ -38,6 +39,7 @@ pub use entry::{Entry, Readiness};
 pub use handle::{Handle, TimerHandle};
 pub use io::{Interest, IoTarget};
 pub(crate) use scheduling::time;
+pub(crate) use watchers::{Direction, Wanted};
 
 /// Seconds; asyncio's default for `loop.slow_callback_duration`.
 const SLOW_CALLBACK_SECONDS: f64 = 0.1;
@@ -244,7 +246,7 @@ impl Kernel {
 pub(crate) struct Contents {
     _ready: Vec<Entry>,
     _timers: Vec<Py<TimerHandle>>,
-    _registrations: Vec<io::Registration>,
+    registrations: Vec<io::Registration>,
     _transports: Vec<Py<SocketTransport>>,
     _current_handle: Option<Py<Handle>>,
     _factory: Option<Py<PyAny>>,
@@ -258,10 +260,19 @@ impl LoopState {
         Contents {
             _ready: self.ready.drain(),
             _timers: self.timers.drain(),
-            _registrations: self.registrations.drain(),
+            registrations: self.registrations.drain(),
             _transports: std::mem::take(&mut self.to_flush),
             _current_handle: self.current_handle.take(),
             _factory: self.task_factory.take(),
+        }
+    }
+}
+
+impl Contents {
+    /// Sockets that were lent to the loop are given back.
+    pub(crate) fn let_go(&self, py: Python<'_>) {
+        for registration in &self.registrations {
+            registration.let_go(py);
         }
     }
 }

@@ -61,6 +61,7 @@ impl EventLoop {
             state.signals_fd = None;
             LoopState::take_contents(state)
         });
+        contents.let_go(py);
         drop(contents);
         while let Some(handle) = this.take_from_inbox(py) {
             drop(handle);

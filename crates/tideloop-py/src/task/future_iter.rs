@@ -108,20 +108,8 @@ impl FutureIter {
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let py = r#type.py();
-        let given = value.is_some() || traceback.is_some();
-        if cfg!(Py_3_12) && given {
-            let text = c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
-            PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(), text, 1)?;
-        }
-        let exception = thrown(r#type, value.filter(|value| !value.is_none()))?;
-        if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
-            if traceback.cast::<pyo3::types::PyTraceback>().is_err() {
-                return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
-            }
-            exception.setattr(pyo3::intern!(py, "__traceback__"), traceback)?;
-        }
-        self.forget(py);
+        let exception = thrown(r#type, value, traceback)?;
+        self.forget(r#type.py());
         Err(PyErr::from_value(exception))
     }
 
@@ -144,8 +132,30 @@ fn stop_iteration(value: &Bound<'_, PyAny>) -> PyErr {
     PyErr::fetch(value.py())
 }
 
-/// The exception instance that the arguments of `throw` describe.
-fn thrown<'py>(class: &Bound<'py, PyAny>, value: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+/// The exception that the arguments of a coroutine's `throw` describe.
+pub(crate) fn thrown<'py>(
+    r#type: &Bound<'py, PyAny>,
+    value: Option<&Bound<'py, PyAny>>,
+    traceback: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = r#type.py();
+    let given = value.is_some() || traceback.is_some();
+    if cfg!(Py_3_12) && given {
+        let text = c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
+        PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(), text, 1)?;
+    }
+    let exception = instance(r#type, value.filter(|value| !value.is_none()))?;
+    if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+        if traceback.cast::<pyo3::types::PyTraceback>().is_err() {
+            return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+        }
+        exception.setattr(pyo3::intern!(py, "__traceback__"), traceback)?;
+    }
+    Ok(exception)
+}
+
+/// The instance of a class and a value.
+fn instance<'py>(class: &Bound<'py, PyAny>, value: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
     if class.is_instance_of::<PyBaseException>() {
         if value.is_some() {

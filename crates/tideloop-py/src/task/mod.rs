@@ -27,6 +27,7 @@ use crate::slots;
 use crate::slots::loop_slot::LoopRef;
 
 pub use future::Future;
+pub(crate) use future_iter::thrown;
 pub use future_iter::{Advance, FutureIter};
 pub use report::{finalize_future, finalize_task};
 pub use step::{run_step, run_wakeup};

@@ -51,6 +51,24 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, borrow(fd)?, EventData::new_u64(token), flags(interest))?)
     }
 
+    /// As [`Self::add`], but edge-triggered.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_edge(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
+        let flags = flags(interest) | EventFlags::ET;
+        Ok(epoll::add(&self.epoll, borrow(fd)?, EventData::new_u64(token), flags)?)
+    }
+
+    /// As [`Self::modify`], but edge-triggered from here on.
+    ///
+    /// # Errors
+    /// As [`Self::modify`].
+    pub fn modify_edge(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
+        let flags = flags(interest) | EventFlags::ET;
+        Ok(epoll::modify(&self.epoll, borrow(fd)?, EventData::new_u64(token), flags)?)
+    }
+
     /// Forget a descriptor.
     ///
     /// # Errors

@@ -51,8 +51,25 @@ impl Poller {
     /// # Errors
     /// EBADF if it is not open.
     pub fn modify(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
-        self.set(EventFilter::Read(fd), token, interest.readable)?;
-        self.set(EventFilter::Write(fd), token, interest.writable)
+        self.set_both(fd, token, interest, EventFlags::ADD)
+    }
+
+    /// As [`Self::add`], but edge-triggered.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_edge(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
+        self.modify_edge(fd, token, interest)
+    }
+
+    /// As [`Self::modify`], but edge-triggered from here on.
+    ///
+    /// # Errors
+    /// As [`Self::modify`].
+    pub fn modify_edge(&self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
+        // A filter keeps the way it was made with: what is to change has to go first.
+        self.modify(fd, token, Interest::NONE)?;
+        self.set_both(fd, token, interest, EventFlags::ADD | EventFlags::CLEAR)
     }
 
     /// Forget a descriptor.
@@ -86,15 +103,20 @@ impl Poller {
         let _not_ours = self.kqueue.into_raw_fd();
     }
 
-    /// Add one filter, or remove it; removing one that is not there is no error.
-    fn set(&self, filter: EventFilter, token: u64, wanted: bool) -> io::Result<()> {
-        let flags = if wanted { EventFlags::ADD } else { EventFlags::DELETE };
+    fn set_both(&self, fd: RawFd, token: u64, interest: Interest, add: EventFlags) -> io::Result<()> {
+        self.set(EventFilter::Read(fd), token, interest.readable.then_some(add))?;
+        self.set(EventFilter::Write(fd), token, interest.writable.then_some(add))
+    }
+
+    /// Add one filter with these flags, or remove it; removing one that is not there is no error.
+    fn set(&self, filter: EventFilter, token: u64, add: Option<EventFlags>) -> io::Result<()> {
+        let flags = add.unwrap_or(EventFlags::DELETE);
         // The kernel hands the pointer back and never follows it.
         let change = kqueue::Event::new(filter, flags, ptr::without_provenance_mut(token as usize));
         let no_events: &mut [kqueue::Event] = &mut [];
         // SAFETY: a number that is not open, or no longer, is reported as EBADF; the filter refers to nothing else.
         match unsafe { kevent_timespec(&self.kqueue, &[change], no_events, None) } {
-            Err(Errno::NOENT) if !wanted => Ok(()),
+            Err(Errno::NOENT) if add.is_none() => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
         }

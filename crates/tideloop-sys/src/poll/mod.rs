@@ -22,6 +22,9 @@
 //!    number (a dup, a fork), and nobody can remove it then. Remove, then close.
 //! 8. Registrations belong to the poller's kernel object, which a forked child *shares*: a change in the child is a
 //!    change in the parent. A child calls nothing but [`Poller::abandon`].
+//! 9. **Edge-triggered** registrations (`add_edge`, `modify_edge`) report a descriptor once for each thing that makes it
+//!    ready, and once when they are made or changed while it is ready. Whoever waits must have seen `WouldBlock` before,
+//!    and may find nothing when woken. They can be left alone between waits: nothing is reported again and again.
 //!
 //! `tests/poller_contract.rs` holds every backend to it.
 
