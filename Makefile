@@ -66,7 +66,7 @@ test-python: build
 
 .PHONY: integration
 integration: build ## real libraries against real servers, which it installs (Debian's packages; network)
-	@$(PY) tools/integration.py
+	@$(PY) tools/real_libraries.py
 
 .PHONY: test-all
 test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, libraries, loom, soak (TESTED=1: not `test`)

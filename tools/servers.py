@@ -85,7 +85,9 @@ def _apt(*arguments: str, folder: Path | None = None) -> str:
 
 
 def _install(packages: list[str]) -> None:
-    _apt("apt-get", "update", "-qq")
+    # Where one of many sources fails, what is known of the others may do: the installation tells.
+    with contextlib.suppress(CannotBeInstalled):
+        _apt("apt-get", "update", "-qq")
     with _nothing_started():
         _apt("apt-get", "install", "-qq", "-y", "--no-install-recommends", "--no-upgrade", *packages)
 

@@ -16,10 +16,9 @@ import sys
 from pathlib import Path
 
 import pythons
+import real_libraries
 from pythons import ROOT, Python
 from step import missing, step
-
-import integration
 
 IN_CI = bool(os.environ.get("CI"))
 # Builds that may run side by side: the linker's optimisation, most of a release build, uses one core.
@@ -96,7 +95,7 @@ def on_one_python(python: Python, wheel: Path) -> bool:
 
 def on_real_libraries(wheels: dict[str, Path]) -> bool:
     """tests/integration on the wheel for the Python of .venv; on what `make build` made where there is none."""
-    return integration.run(wheels.get(f"{sys.version_info[0]}.{sys.version_info[1]}"))
+    return real_libraries.run(wheels.get(f"{sys.version_info[0]}.{sys.version_info[1]}"))
 
 
 def loom() -> bool:

@@ -1,12 +1,11 @@
 """Real servers for the tests of real libraries, certificates that are made for them, and warnings of the libraries.
 
-They run by `make integration` alone, in an environment of their own: see tools/integration.py.
+They run by `make integration` alone, in an environment of their own: see tools/real_libraries.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -78,8 +77,8 @@ def servers(certificates: Certificates) -> Iterator[Servers]:
     missing = [name for name, path in found.items() if path is None]
     if missing:
         pytest.fail(f"{' and '.join(missing)} not found: tools/servers.py installs them", pytrace=False)
-    os.environ.update(programs.environment())
-    running = Servers({name: path for name, path in found.items() if path is not None}, certificates.texts())
+    paths = {name: path for name, path in found.items() if path is not None}
+    running = Servers(paths, programs.environment(), certificates.texts())
     yield running
     running.stop()
 

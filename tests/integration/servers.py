@@ -35,11 +35,12 @@ USERS = ("postgres", "nobody")
 class Servers:
     """The supervisor as the tests see it; `addresses` is what it said when both servers answered."""
 
-    def __init__(self, programs: dict[str, Path], certificates: dict[str, str]) -> None:
+    def __init__(self, programs: dict[str, Path], environment: dict[str, str], certificates: dict[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=os.environ | environment,
             text=True,
             start_new_session=True,
         )

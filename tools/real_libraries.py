@@ -1,6 +1,6 @@
 """Real libraries on Tideloop against real servers: install both, then run tests/integration.
 
-    python3 tools/integration.py [WHEEL]
+    python3 tools/real_libraries.py [WHEEL]
 
 The servers come from Debian's packages (tools/servers.py), the libraries from the package index into .venv-integration.
 Without a wheel the tests run on what `make build` made. Where the servers cannot be had, that is said loudly, and
