@@ -158,10 +158,16 @@ impl State {
         self.closed || matches!(self.phase, Phase::Flushing | Phase::Shutdown | Phase::Unwrapped)
     }
 
+    /// Whether what is written now has to wait: it need not be tried to know that.
+    #[inline]
+    pub fn has_to_wait(&self) -> bool {
+        self.stuck || self.lower_writing_paused || self.phase == Phase::Handshake
+    }
+
     /// Bytes of plaintext that had to wait.
     #[inline]
     pub fn stuck_bytes(&self) -> usize {
-        if self.stuck || self.phase == Phase::Handshake { self.backlog.len_bytes() } else { 0 }
+        if self.has_to_wait() { self.backlog.len_bytes() } else { 0 }
     }
 
     /// *unwrapped*, for good; what was written and not encrypted is handed out.

@@ -93,12 +93,15 @@ impl TlsProtocol {
             added += segment.len();
             this.state.with(py, |state| state.backlog.push(segment));
         }
-        let (collected, waits) =
-            this.state.with(py, |state| (state.backlog.len_bytes(), state.stuck || state.phase == Phase::Handshake));
+        let (collected, collected_max, waits) = this.state.with(py, |state| {
+            // Above the high-water mark the program is to hear of it now, and not at the end of the turn.
+            let collected_max = COLLECTED_BYTES_MAX.min(state.outgoing_marks.high);
+            (state.backlog.len_bytes(), collected_max, state.has_to_wait())
+        });
         match (added, waits) {
             (0, _) => Ok(()),
             (_, true) => Self::control_app_writing(slf),
-            (_, false) if collected >= COLLECTED_BYTES_MAX => Self::flush(slf),
+            (_, false) if collected >= collected_max => Self::flush(slf),
             _ => match this.lower(py) {
                 Some(Lower::Socket(socket)) if SocketTransport::flushes_soon(&socket) => Ok(()),
                 _ => Self::flush(slf),
