@@ -42,11 +42,8 @@ class SockCalls(Resolver):
             # A Unix listener whose backlog is full: nothing has begun, and nobody tells when there is room.
             await asyncio.sleep(delay)
             delay = min(delay * 2, CONNECT_AGAIN_AFTER_S_MAX)
-        # Interrupted or not, the connection is being made in the background: writable means it is decided.
-        await self._wait_writable(sock)
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number != 0:
-            raise OSError(number, f"Connect call failed {address}")
+        # Interrupted or not, the connection is being made in the background.
+        await self._sock_connected(sock, address)
 
     def _check_sock(self, sock: socket.socket) -> None:
         check_no_ssl_socket(sock)

@@ -188,7 +188,7 @@ def test_a_cancelled_sock_accept_loses_no_connection(run, loop):
             await asyncio.sleep(0)
             with socket.create_connection(listening.getsockname()):
                 # Ready and cancelled in one turn: the connection must still be there for the next one.
-                loop.call_later(0, accepting.cancel)
+                loop.call_soon(accepting.cancel)
                 with pytest.raises(asyncio.CancelledError):
                     await accepting
                 connection, _ = await loop.sock_accept(listening)

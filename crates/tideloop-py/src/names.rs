@@ -54,6 +54,10 @@ imported! {
     invalid_state_error: PyType = "asyncio.exceptions", "InvalidStateError";
     /// `asyncio.trsock.TransportSocket`
     transport_socket: PyAny = "asyncio.trsock", "TransportSocket";
+    /// `socket.SOL_SOCKET`
+    sol_socket: PyAny = "socket", "SOL_SOCKET";
+    /// `socket.SO_ERROR`
+    so_error: PyAny = "socket", "SO_ERROR";
     /// `socket.socket`
     socket_class: PyType = "socket", "socket";
     /// `selectors._fileobj_to_fd`

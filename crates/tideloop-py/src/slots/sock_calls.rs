@@ -206,6 +206,8 @@ methods! {
         c"sock_sendto($self, /, sock, data, address)\n--\n\nSend `data` as one datagram to `address`; its size in bytes. Raises as sock_recv. Corresponds to `loop.sock_sendto`.";
     sock_accept: Accept, ["sock"], 1,
         c"sock_accept($self, /, sock)\n--\n\nAccept a connection on a listening socket: a non-blocking socket and the peer's address. Raises as sock_recv. Corresponds to `loop.sock_accept`.";
+    _sock_connected: Connected, ["sock", "address"], 2,
+        c"_sock_connected($self, /, sock, address)\n--\n\nWait until a connection that was begun is made; OSError if it is not.";
     _wait_readable: WaitReadable, ["sock"], 1, c"_wait_readable($self, /, sock)\n--\n\nWait until a socket is readable.";
     _wait_writable: WaitWritable, ["sock"], 1, c"_wait_writable($self, /, sock)\n--\n\nWait until a socket is writable.";
 }

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::RawFd;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
@@ -33,6 +33,8 @@ pub enum Op {
     SendAll,
     SendTo,
     Accept,
+    /// The rest of `sock_connect`: waits until it is decided.
+    Connected,
     WaitReadable,
     WaitWritable,
 }
@@ -48,6 +50,7 @@ impl Op {
             Self::SendAll => "sock_sendall",
             Self::SendTo => "sock_sendto",
             Self::Accept => "sock_accept",
+            Self::Connected => "_sock_connected",
             Self::WaitReadable => "_wait_readable",
             Self::WaitWritable => "_wait_writable",
         }
@@ -56,9 +59,14 @@ impl Op {
     /// What it waits for.
     pub fn direction(self) -> Direction {
         match self {
-            Self::SendAll | Self::SendTo | Self::WaitWritable => Direction::Write,
+            Self::SendAll | Self::SendTo | Self::Connected | Self::WaitWritable => Direction::Write,
             _ => Direction::Read,
         }
+    }
+
+    /// Whether it begins by waiting, and the kernel has not said "would block".
+    pub(super) fn waits_first(self) -> bool {
+        matches!(self, Self::Connected | Self::WaitReadable | Self::WaitWritable)
     }
 
     /// The socket's method.
@@ -70,7 +78,8 @@ impl Op {
             Self::RecvFromInto => intern!(py, "recvfrom_into"),
             Self::SendTo => intern!(py, "sendto"),
             Self::Accept => intern!(py, "accept"),
-            Self::SendAll | Self::WaitReadable | Self::WaitWritable => intern!(py, "send"),
+            Self::SendAll => intern!(py, "send"),
+            Self::Connected | Self::WaitReadable | Self::WaitWritable => intern!(py, "getsockopt"),
         }
     }
 }
@@ -207,6 +216,21 @@ pub(super) fn send_all<'py>(
             Err(error) => return Err(os_error(py, &error)),
         }
     }
+}
+
+/// A connection that was begun: made, or failed.
+pub(super) fn connected<'py>(subject: &Subject<'py>) -> PyResult<Attempt<'py>> {
+    let py = subject.sock.py();
+    let option = (names::sol_socket(py)?, names::so_error(py)?);
+    let number: i32 = subject.sock.call_method1(Op::Connected.method(py), option)?.extract()?;
+    if number == 0 {
+        return Ok(Attempt::Done(py.None().into_bound(py)));
+    }
+    let address = match &subject.first {
+        Some(address) => address.str()?.to_string(),
+        None => String::new(),
+    };
+    Err(PyOSError::new_err((number, format!("Connect call failed {address}"))))
 }
 
 /// `sock.send(…)` of an object that only looks like a socket.

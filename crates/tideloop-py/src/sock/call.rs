@@ -160,7 +160,8 @@ impl SockCall {
             attempt::check(&subject)?;
         }
         match op {
-            Op::WaitReadable | Op::WaitWritable if fresh => Ok(Attempt::WouldBlock),
+            _ if fresh && op.waits_first() => Ok(Attempt::WouldBlock),
+            Op::Connected => attempt::connected(&subject),
             Op::WaitReadable | Op::WaitWritable => Ok(Attempt::Done(slf.py().None().into_bound(slf.py()))),
             Op::SendAll => attempt::send_all(&subject, |held| {
                 slf.get().state.with(slf.py(), |state| std::mem::replace(&mut state.unsent, held))
@@ -195,8 +196,7 @@ impl SockCall {
         }
         let future = task::create_future(py, &event_loop)?;
         future.get().set_blocking(py, true)?;
-        let unseen = matches!(op, Op::WaitReadable | Op::WaitWritable);
-        let wanted = Wanted { fd, direction: op.direction(), socket, unseen };
+        let wanted = Wanted { fd, direction: op.direction(), socket, unseen: op.waits_first() };
         let token = EventLoop::wait_for_call(&event_loop, &wanted, slf)?;
         let kept = future.clone().unbind();
         let before = slf.get().state.with(py, |state| {
