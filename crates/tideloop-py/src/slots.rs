@@ -128,6 +128,15 @@ pub fn in_context<R>(context: &Bound<'_, PyAny>, f: impl FnOnce() -> R) -> PyRes
     Ok(result)
 }
 
+/// Runs `f` in a copy of `context`, or right here where there is none. For what user code calls into from anywhere, also
+/// from inside that very context, which cannot be entered twice.
+pub fn in_copy_of<R>(py: Python<'_>, context: Option<&Py<PyAny>>, f: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    match context {
+        Some(context) => in_context(&context.bind(py).call_method0(pyo3::intern!(py, "copy"))?, f)?,
+        None => f(),
+    }
+}
+
 /// Gives `f` the memory behind a writable, contiguous buffer object; `f` runs no Python. `BufferError` or `TypeError`
 /// for any other object.
 pub fn with_writable_buffer<R>(object: &Bound<'_, PyAny>, f: impl FnOnce(&mut [u8]) -> R) -> PyResult<R> {

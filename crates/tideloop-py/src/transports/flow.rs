@@ -8,6 +8,7 @@ use tideloop_core::water_marks::WaterMarks;
 use super::SocketTransport;
 use super::report::report;
 use crate::error::leaves_the_loop;
+use crate::slots;
 
 /// asyncio's defaults: 64 KiB, and the high mark is four times the low one.
 const HIGH_DEFAULT: i64 = 64 * 1024;
@@ -39,10 +40,11 @@ impl SocketTransport {
     #[cold]
     fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
         let py = slf.py();
-        let (protocol, event_loop) =
-            slf.get().state.with(py, |state| (state.protocol.cloned(py), state.event_loop.cloned(py)));
+        let (protocol, event_loop, context) = slf.get().state.with(py, |state| {
+            (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py))
+        });
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
-        match protocol.bind(py).call_method0(method) {
+        match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => {

@@ -163,13 +163,14 @@ impl DatagramTransport {
     /// Tells the protocol, once, and lets everything go: descriptor, protocol, loop.
     pub(super) fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let protocol = slf
-            .get()
-            .state
-            .with(py, |state| (!std::mem::replace(&mut state.gone, true)).then(|| state.protocol.cloned(py)));
-        let Some(protocol) = protocol else { return Ok(()) };
+        let first = slf.get().state.with(py, |state| {
+            (!std::mem::replace(&mut state.gone, true)).then(|| (state.protocol.cloned(py), state.context.cloned(py)))
+        });
+        let Some((protocol, context)) = first else { return Ok(()) };
         let told = match protocol {
-            Some(protocol) => protocol.bind(py).call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
+            Some(protocol) => slots::in_copy_of(py, context.as_ref(), || {
+                protocol.bind(py).call_method1(intern!(py, "connection_lost"), (error,)).map(drop)
+            }),
             None => Ok(()),
         };
         let closed = Self::close_descriptor(slf);

@@ -16,7 +16,7 @@ use super::DatagramTransport;
 use super::peers;
 use super::state::{Family, Queued, Target};
 use crate::error::{leaves_the_loop, os_error};
-use crate::names;
+use crate::{names, slots};
 use crate::transports::report::report;
 use crate::transports::write::{LOST_WRITES_SILENT_MAX, copied};
 
@@ -234,10 +234,11 @@ impl DatagramTransport {
     #[cold]
     fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
         let py = slf.py();
-        let (protocol, event_loop) =
-            slf.get().state.with(py, |state| (state.protocol.cloned(py), state.event_loop.cloned(py)));
+        let (protocol, event_loop, context) = slf.get().state.with(py, |state| {
+            (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py))
+        });
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
-        match protocol.bind(py).call_method0(method) {
+        match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => {

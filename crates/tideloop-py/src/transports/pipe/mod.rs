@@ -210,14 +210,16 @@ pub(super) fn schedule_end<T: PipeTransport>(slf: &Bound<'_, T>, error: Option<&
 /// Tells the protocol and lets everything go: the pipe, the protocol, the loop.
 pub(super) fn connection_lost<T: PipeTransport>(slf: &Bound<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = slf.py();
-    let protocol = slf.get().base(py, |base| {
+    let first = slf.get().base(py, |base| {
         (base.closing, base.ending) = (true, true);
-        base.event_loop.is_some().then(|| base.protocol.cloned(py))
+        base.event_loop.is_some().then(|| (base.protocol.cloned(py), base.context.cloned(py)))
     });
-    let Some(protocol) = protocol else { return Ok(()) };
+    let Some((protocol, context)) = first else { return Ok(()) };
     sync_interest(slf)?;
     let told = match protocol {
-        Some(protocol) => protocol.bind(py).call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
+        Some(protocol) => slots::in_copy_of(py, context.as_ref(), || {
+            protocol.bind(py).call_method1(intern!(py, "connection_lost"), (error,)).map(drop)
+        }),
         None => Ok(()),
     };
     told.and(release(slf))

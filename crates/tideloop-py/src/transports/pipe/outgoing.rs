@@ -245,10 +245,11 @@ impl WritePipeTransport {
 
     fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
         let py = slf.py();
-        let (protocol, event_loop) =
-            slf.get().state.with(py, |state| (state.base.protocol.cloned(py), state.base.event_loop.cloned(py)));
+        let (protocol, event_loop, context) = slf.get().state.with(py, |state| {
+            (state.base.protocol.cloned(py), state.base.event_loop.cloned(py), state.base.context.cloned(py))
+        });
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
-        match protocol.bind(py).call_method0(method) {
+        match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => {
