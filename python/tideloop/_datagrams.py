@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import warnings
 from asyncio.log import logger
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -42,17 +43,23 @@ class Datagrams(Connections):
         family: int = 0,
         proto: int = 0,
         flags: int = 0,
+        reuse_address: bool | None = None,
         reuse_port: bool | None = None,
         allow_broadcast: bool | None = None,
         sock: socket.socket | None = None,
     ) -> tuple[asyncio.DatagramTransport, _P]:
         """Make a datagram endpoint; return (transport, protocol).
 
-        *local_addr* is bound to and *remote_addr* connected to, or with *allow_broadcast* only sent to: (host, port), or
-        for AF_UNIX a path or abstract name. Or *sock* is taken over as it is.
+        *local_addr* is bound to and *remote_addr* connected to, or with *allow_broadcast* only sent to: (host, port),
+        or for AF_UNIX a path or abstract name. Or *sock* is taken over as it is. *reuse_address*, which would let
+        anybody on the machine take the port over, is refused; it is there for programs that say False.
         Raises ValueError for arguments that contradict each other, TypeError for addresses of another form, OSError if
         no address can be used. Counterpart: :meth:`asyncio.loop.create_datagram_endpoint`.
         """
+        if reuse_address:
+            raise ValueError("reuse_address=True is not supported: others could take the port over")
+        if reuse_address is not None:
+            warnings.warn("The *reuse_address* parameter has no effect", DeprecationWarning, stacklevel=2)
         remote = None
         if sock is None:
             pairs = await self._address_pairs(local_addr, remote_addr, family, proto, flags)

@@ -128,7 +128,11 @@ impl DatagramTransport {
             let remote = || slf.get().state.with(py, |state| state.remote.cloned(py)).unwrap_or_else(|| py.None());
             return now.remote_ip.map_or_else(|| Target::Named(remote()), Target::Ip);
         }
-        let Some(addr) = addr else { return Target::Named(py.None()) };
+        let Some(addr) = addr else {
+            // One end of a pair has a peer without a name; asyncio refuses to send to it, uvloop does not.
+            let is_unix = matches!(now.family, Family::Unix);
+            return if is_unix { Target::Connected } else { Target::Named(py.None()) };
+        };
         let address = now.recent.or_else(|| peers::parse(addr, now.family));
         address.map_or_else(|| Target::Named(addr.clone().unbind()), Target::Ip)
     }
