@@ -3,8 +3,9 @@
 While a loop runs in the main thread, the interpreter's C handler writes each signal's number into a socketpair of the
 loop (signal.set_wakeup_fd), whichever thread the kernel chose. The loop wakes, lets Python's own handlers run (so that
 Ctrl+C raises KeyboardInterrupt), and gives the bytes to _process_signals(). A socketpair, because an eventfd refuses
-one byte. While the loop does not run, the descriptor is whatever it was before, and a signal that belongs to the loop
-reaches it through the Python-level handler instead; it is served in the next run.
+one byte. Whoever had a descriptor of their own there before the run, as Twisted has for its children, gets the bytes
+from the loop. While the loop does not run, the descriptor is whatever it was before, and a signal that belongs to the
+loop reaches it through the Python-level handler instead; it is served in the next run.
 """
 
 from __future__ import annotations
@@ -100,6 +101,10 @@ class Signals(_native.EventLoop):
 
     def _process_signals(self, data: bytes) -> None:
         """Called by the loop with the bytes that the C handler wrote: one signal number each."""
+        if self._wakeup_installed and self._wakeup_fd_before != -1:
+            # Full or closed: the C handler too would have let it be.
+            with suppress(OSError):
+                os.write(self._wakeup_fd_before, data)
         for signum in data:
             # A signal without a handler of ours only had to wake the loop; 0 is nobody's.
             if signum in self._signal_handlers and _owner_of(signum) is self:

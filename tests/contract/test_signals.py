@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -353,6 +354,28 @@ def test_sigterm_without_a_handler_ends_the_program(loop_kind):
         """,
     )
     assert done.returncode == -signal.SIGTERM
+
+
+def test_wakeup_descriptor_of_others_still_gets_each_signal(loop):
+    """Twisted's asyncio reactor sets one before the loop runs, and learns by it of the ends of its children."""
+    theirs, ours = socket.socketpair()
+    for end in (theirs, ours):
+        end.setblocking(False)
+    seen = []
+    loop.add_reader(ours, lambda: seen.extend(ours.recv(100)))
+    handler = signal.signal(signal.SIGUSR2, lambda *_: None)
+    before = signal.set_wakeup_fd(theirs.fileno())
+    try:
+        loop.call_soon(send, signal.SIGUSR2)
+        run_until(loop, lambda: seen == [signal.SIGUSR2])
+        loop.call_soon(send, signal.SIGUSR2)
+        run_until(loop, lambda: seen == [signal.SIGUSR2] * 2)
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGUSR2, handler)
+        loop.remove_reader(ours)
+        theirs.close()
+        ours.close()
 
 
 def test_wakeup_descriptor_of_others_is_put_back(loop_kind):

@@ -115,6 +115,9 @@ async def main():
     await other.stopListening()
     out, err, code = await utils.getProcessOutputAndValue(sys.executable, ["-c", "print(7); exit(3)"])
     assert (out, code) == (b"7\\n", 3), (out, err, code)
+    # One that ends after its pipes: SIGCHLD alone tells.
+    program = "import os, time; [os.close(fd) for fd in range(3)]; time.sleep(0.2); os._exit(4)"
+    assert (await utils.getProcessOutputAndValue(sys.executable, ["-c", program]))[2] == 4
     print("done")
 run(main)
 """
