@@ -33,9 +33,6 @@ const DIRECT_DECRYPT_BYTES_MIN: usize = 8 * 1024;
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 const STACK_BYTES: usize = DIRECT_DECRYPT_BYTES_MIN + RECORD_BYTES_MAX;
 
-const SSL_CTRL_MODE: c_int = 33;
-const SSL_MODE_RELEASE_BUFFERS: c_long = 0x10;
-
 const RTLD_LAZY: c_int = 1;
 #[cfg(target_os = "macos")]
 const RTLD_NOLOAD: c_int = 0x10;
@@ -87,7 +84,6 @@ library! {
     SSL_has_pending: fn(Object) -> c_int;
     SSL_get_SSL_CTX: fn(Object) -> Object;
     SSL_set_bio: fn(Object, Object, Object) -> ();
-    SSL_ctrl: fn(Object, c_int, c_long, Object) -> c_long;
     BIO_get_new_index: fn() -> c_int;
     BIO_meth_new: fn(c_int, *const c_char) -> Object;
     BIO_meth_set_read: fn(Object, BioRead) -> c_int;
@@ -253,8 +249,6 @@ impl OpenSsl {
         unsafe { (self.library.BIO_set_init)(bio, 1) };
         // SAFETY: a live connection, which takes the one reference to the BIO for both directions.
         unsafe { (self.library.SSL_set_bio)(ssl, bio, bio) };
-        // SAFETY: a live connection. Its 16 KiB buffers are given back whenever they are empty.
-        unsafe { (self.library.SSL_ctrl)(ssl, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, std::ptr::null_mut()) };
         true
     }
 }
