@@ -2,7 +2,7 @@
 
 For each of Python 3.11 to 3.14: a release wheel, installed where there is nothing but the standard library; our own
 tests on the installed wheel; CPython's asyncio tests. Then real libraries against real servers, on the wheel for this
-Python; loom over what is lock-free; and soak.
+Python; loom over what is lock-free; mutated TLS; and soak.
 What is missing is said loudly; where CI is set it is a failure, unless it is a Python that cannot be had there.
 """
 
@@ -44,7 +44,7 @@ def main() -> None:
     for python in found:
         wheel = wheels.get(python.version)
         results.append(wheel is not None and on_one_python(python, wheel))
-    results += [on_real_libraries(wheels), loom(), soak()]
+    results += [on_real_libraries(wheels), loom(), tls_records(), soak()]
     sys.exit(0 if all(results) else 1)
 
 
@@ -109,6 +109,11 @@ def loom() -> bool:
     # Without a bound one of these models alone runs for longer than anybody waits; bugs need few preemptions.
     flags = {"RUSTFLAGS": "--cfg loom", "LOOM_MAX_PREEMPTIONS": "3", "CARGO_TARGET_DIR": str(ROOT / "target" / "loom")}
     return step("loom", command, env=flags)
+
+
+def tls_records() -> bool:
+    """A hundred thousand mutations of what a TLS peer sends, on what `make build` made."""
+    return step("TLS records", [sys.executable, "tests/property/fuzz_tls.py", "--cases", "100000"])
 
 
 def soak() -> bool:
