@@ -18,6 +18,7 @@ pub mod methods;
 pub mod openssl;
 pub mod roster;
 pub mod sock_calls;
+pub mod sockets;
 
 use std::ptr;
 

@@ -25,6 +25,9 @@ pub enum Name {
 /// The most slices that one `sendmsg` accepts; with more it fails (IOV_MAX on Linux, macOS and the BSDs).
 pub const SEND_SLICES_MAX: usize = 1024;
 
+/// `SOCK_STREAM`: what one call leaves unread comes with the next.
+pub const STREAM: i32 = net::SocketType::STREAM.as_raw() as i32;
+
 /// On Linux and the BSDs each call says that it wants no SIGPIPE; on macOS `prepare_accepted` tells the socket.
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
@@ -111,14 +114,6 @@ pub unsafe fn recv_now_into_raw(fd: RawFd, ptr: *mut u8, len: usize) -> io::Resu
 /// As [`send`].
 pub fn send_now(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
     Ok(net::send(borrow(fd)?, buf, SEND_FLAGS.union(SendFlags::DONTWAIT))?)
-}
-
-/// Whether the socket's bytes are a stream: what is left unread by one call comes with the next.
-///
-/// # Errors
-/// EBADF or ENOTSOCK.
-pub fn is_stream(fd: RawFd) -> io::Result<bool> {
-    Ok(sockopt::socket_type(borrow(fd)?)? == net::SocketType::STREAM)
 }
 
 /// Send what the kernel takes of `buf`; how much that was.

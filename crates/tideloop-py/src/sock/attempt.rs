@@ -17,6 +17,7 @@ use super::call::Subject;
 use crate::error::os_error;
 use crate::event_loop::{Direction, READ_BUFFER_BYTES};
 use crate::slots::buffers::HeldBuffer;
+use crate::slots::sockets::{self, Peeked};
 use crate::{names, slots};
 
 /// `sock_sendall` gives way to others after this many bytes: a peer that takes them as fast as they come would keep the
@@ -96,7 +97,7 @@ pub(super) enum Attempt<'py> {
 #[inline]
 pub(super) fn check(subject: &Subject<'_>) -> PyResult<()> {
     let py = subject.sock.py();
-    if !is_exact_socket(&subject.sock)? {
+    if !sockets::is_exact(&subject.sock)? {
         names::check_no_ssl_socket(py)?.call1((&subject.sock,))?;
     }
     if subject.event_loop.get().debug(py) {
@@ -111,26 +112,42 @@ pub(super) fn check(subject: &Subject<'_>) -> PyResult<()> {
 /// The number of the socket's descriptor; -1 where it is closed.
 #[inline]
 pub(super) fn descriptor(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-    sock.call_method0(intern!(sock.py(), "fileno"))?.extract()
+    match peek(sock)? {
+        Some(socket) => Ok(socket.fd),
+        None => asked_descriptor(sock),
+    }
 }
 
 /// Whether it really is a `socket.socket`, of a derived class perhaps; a mock of one only says so.
 #[inline]
 pub(super) fn is_socket(sock: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(is_exact_socket(sock)? || sock.get_type().is_subclass(names::socket_class(sock.py())?)?)
+    Ok(sockets::is_exact(sock)? || sock.get_type().is_subclass(names::socket_class(sock.py())?)?)
 }
 
+/// What the socket is, if it is exactly a `socket.socket`: then we make its system calls.
 #[inline]
-fn is_exact_socket(sock: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(sock.get_type().is(names::socket_class(sock.py())?))
+fn peek(sock: &Bound<'_, PyAny>) -> PyResult<Option<Peeked>> {
+    if !sockets::is_exact(sock)? {
+        return Ok(None);
+    }
+    // SAFETY: of exactly this class.
+    if let Some(socket) = unsafe { sockets::peek(sock) } {
+        return Ok(Some(socket));
+    }
+    let kind = sock.getattr(intern!(sock.py(), "type"))?.extract()?;
+    Ok(Some(Peeked { fd: asked_descriptor(sock)?, kind }))
+}
+
+fn asked_descriptor(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    sock.call_method0(intern!(sock.py(), "fileno"))?.extract()
 }
 
 /// Attempts anything but `sock_sendall`.
 #[inline]
 pub(super) fn once<'py>(subject: &Subject<'py>, op: Op) -> PyResult<Attempt<'py>> {
     let native = match (op, &subject.first) {
-        (Op::Recv, Some(length)) if is_exact_socket(&subject.sock)? => recv(subject, length)?,
-        (Op::RecvInto, Some(buffer)) if is_exact_socket(&subject.sock)? => recv_into(subject, buffer)?,
+        (Op::Recv, Some(length)) => recv(subject, length)?,
+        (Op::RecvInto, Some(buffer)) => recv_into(subject, buffer)?,
         _ => None,
     };
     match native {
@@ -144,12 +161,9 @@ pub(super) fn once<'py>(subject: &Subject<'py>, op: Op) -> PyResult<Attempt<'py>
 fn recv<'py>(subject: &Subject<'py>, length: &Bound<'py, PyAny>) -> PyResult<Option<Attempt<'py>>> {
     let py = subject.sock.py();
     let Ok(length) = length.extract::<usize>() else { return Ok(None) };
-    if length == 0 {
-        return Ok(None);
-    }
-    let fd = descriptor(&subject.sock)?;
+    let Some(Peeked { fd, kind }) = peek(&subject.sock)? else { return Ok(None) };
     // A stream gives the rest later. A datagram would be cut off.
-    if length > READ_BUFFER_BYTES && !socket::is_stream(fd).unwrap_or(false) {
+    if length == 0 || (length > READ_BUFFER_BYTES && kind != socket::STREAM) {
         return Ok(None);
     }
     let received = subject.event_loop.get().with_read_buffer(py, |buffer| {
@@ -163,7 +177,7 @@ fn recv<'py>(subject: &Subject<'py>, length: &Bound<'py, PyAny>) -> PyResult<Opt
 /// `None`: not for us.
 fn recv_into<'py>(subject: &Subject<'py>, buffer: &Bound<'py, PyAny>) -> PyResult<Option<Attempt<'py>>> {
     let py = subject.sock.py();
-    let fd = descriptor(&subject.sock)?;
+    let Some(Peeked { fd, .. }) = peek(&subject.sock)? else { return Ok(None) };
     let received = slots::with_writable_buffer(buffer, |memory| {
         if memory.is_empty() {
             return None;
@@ -184,18 +198,15 @@ pub(super) fn send_all<'py>(
 ) -> PyResult<Attempt<'py>> {
     let py = subject.sock.py();
     let Some(data) = &subject.first else { return Ok(Attempt::Done(py.None().into_bound(py))) };
-    let native = is_exact_socket(&subject.sock)?;
     let mut unsent = match exchange(None) {
         Some(unsent) => unsent,
         None => HeldBuffer::of(data)?,
     };
     let mut allowance = SEND_BYTES_PER_TURN_MAX;
     loop {
-        let sent = if native {
-            let fd = descriptor(&subject.sock)?;
-            retried(|| socket::send_now(fd, unsent.bytes()))
-        } else {
-            send_by_method(subject, &unsent)?
+        let sent = match peek(&subject.sock)? {
+            Some(Peeked { fd, .. }) => retried(|| socket::send_now(fd, unsent.bytes())),
+            None => send_by_method(subject, &unsent)?,
         };
         match sent {
             Ok(sent) => {

@@ -12,12 +12,12 @@
 
 use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::ffi::c_str;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 
 use super::attempt::{self, Attempt, Op};
+use super::share;
 use crate::cell::{Cell, Slot};
 use crate::error::unraisable;
 use crate::event_loop::{EventLoop, Wanted};
@@ -191,7 +191,7 @@ impl SockCall {
         let fd = attempt::descriptor(&sock)?;
         let socket = attempt::is_socket(&sock)?.then_some(&sock);
         if socket.is_some() && !slf.get().state.with(py, |state| state.shares) {
-            share(&sock)?;
+            share::take(&sock)?;
             slf.get().state.with(py, |state| state.shares = true);
         }
         let future = task::create_future(py, &event_loop)?;
@@ -244,7 +244,7 @@ impl SockCall {
         let py = slf.py();
         let shares = slf.get().state.with(py, |state| std::mem::replace(&mut state.shares, false));
         if let (true, Some(sock)) = (shares, sock)
-            && let Err(error) = sock.bind(py).call_method0(intern!(py, "_decref_socketios"))
+            && let Err(error) = share::give_back(sock.bind(py))
         {
             unraisable(py, error, Some(slf));
         }
@@ -326,13 +326,6 @@ fn woken(py: Python<'_>, future: Option<Py<Future>>) -> PyResult<()> {
         return Err(PyRuntimeError::new_err("await wasn't used with future"));
     }
     future.get().result_native(py).map(drop)
-}
-
-/// Keeps `close()` from taking effect, as `socket.makefile` does.
-fn share(sock: &Bound<'_, PyAny>) -> PyResult<()> {
-    let name = intern!(sock.py(), "_io_refs");
-    let shares: i64 = sock.getattr(name)?.extract()?;
-    sock.setattr(name, shares + 1)
 }
 
 #[pymethods]

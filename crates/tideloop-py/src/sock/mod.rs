@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `call.rs` | `SockCall`, the coroutine: its states, how it waits and ends |
 //! | `attempt.rs` | the system calls it attempts |
+//! | `share.rs` | what keeps a socket open while a call waits |
 //!
 //! A call is attempted as soon as the coroutine is stepped, and again whenever the socket is ready; always by the step
 //! that returns its result, so that a cancelled call has taken no bytes and no connection. How it waits is written in
@@ -11,6 +12,7 @@
 
 mod attempt;
 mod call;
+mod share;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -23,6 +25,7 @@ use crate::slots;
 /// Adds the class, after a check that its instances lie in memory as was assumed.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    slots::sockets::try_out(py);
     slots::sock_calls::install(py)?;
     let probe = slots::sock_calls::new_sock_call(py, SockCall::blank())?;
     if !slots::verify(&probe) {
