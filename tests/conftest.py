@@ -16,6 +16,7 @@ import gc
 import importlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,10 @@ def _finish(loop: asyncio.AbstractEventLoop) -> list[str]:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+    for thread in threading.enumerate():
+        # asyncio's child watcher of 3.11 holds the handle of its last call until the thread has ended.
+        if "waitpid-" in thread.name:
+            thread.join(FINISH_SECONDS_MAX)
     collect_twice()
     return left
 
