@@ -84,14 +84,26 @@ def _descriptors() -> dict[int, str]:
     return found
 
 
+# The threads that start children live as long as the process: a child may depend on its parent thread's life.
+LASTING_THREADS = {"tideloop-spawn"}
+
+
 def _threads() -> set[int]:
     """Ids of the operating system's threads: native ones are not in threading.enumerate()."""
-    return {int(tid) for tid in os.listdir("/proc/self/task")}
+    return {tid for tid in map(int, os.listdir("/proc/self/task")) if _thread_comm(tid) not in LASTING_THREADS}
+
+
+def _thread_comm(tid: int) -> str | None:
+    try:
+        with open(f"/proc/self/task/{tid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return None
 
 
 def _children() -> set[int]:
     found: set[int] = set()
-    for tid in _threads():
+    for tid in os.listdir("/proc/self/task"):
         with contextlib.suppress(OSError), open(f"/proc/self/task/{tid}/children") as file:
             found |= {int(pid) for pid in file.read().split()}
     # multiprocessing starts its tracker once and keeps it for the life of the process.
@@ -115,11 +127,8 @@ def _thread_name(tid: int) -> str:
     for thread in threading.enumerate():
         if thread.native_id == tid:
             return repr(thread)
-    try:
-        with open(f"/proc/self/task/{tid}/comm") as file:
-            return f"native thread {tid} ({file.read().strip()})"
-    except OSError:
-        return f"native thread {tid}"
+    comm = _thread_comm(tid)
+    return f"native thread {tid}" if comm is None else f"native thread {tid} ({comm})"
 
 
 @dataclass

@@ -6,9 +6,9 @@ import asyncio
 import os
 
 from . import _native
+from ._children import Children
 from ._datagrams import Datagrams
 from ._lifecycle import Lifecycle
-from ._pipes import Pipes
 from ._sendfile import Sendfile
 from ._unix import UnixSockets
 
@@ -17,7 +17,7 @@ __all__ = ["EventLoop", "new_event_loop"]
 _TASK_KINDS = ("native", "asyncio")
 
 
-class EventLoop(Datagrams, UnixSockets, Pipes, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
+class EventLoop(Datagrams, UnixSockets, Children, Sendfile, Lifecycle, _native.EventLoop, asyncio.AbstractEventLoop):
     """Tideloop's event loop: turns, timers, futures, tasks and transports in Rust, the rest in this package.
 
     *tasks* as for :func:`new_event_loop`. Counterpart: :class:`asyncio.SelectorEventLoop`.
@@ -39,8 +39,7 @@ def new_event_loop(*, tasks: str | None = None) -> EventLoop:
     ``python -m asyncio ps`` can see. None: as the environment variable ``TIDELOOP_TASKS`` says, else native.
     Raises ValueError for anything else. Counterpart: :func:`asyncio.new_event_loop`.
     """
-    # asyncio leaves what a loop lacks to methods that raise NotImplementedError.
-    return EventLoop(tasks=tasks)  # type: ignore[abstract]
+    return EventLoop(tasks=tasks)
 
 
 def _wants_asyncio_tasks(tasks: str | None) -> bool:

@@ -6,11 +6,11 @@ property or the derived class in this package.
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from ssl import SSLContext
 from types import GenericAlias
-from typing import Any, Final, Self, TypeVar, TypeVarTuple, Unpack, final
+from typing import Any, ClassVar, Final, Self, TypeVar, TypeVarTuple, Unpack, final
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 from typing_extensions import disjoint_base
@@ -24,6 +24,7 @@ __all__ = [
     "ReadPipeTransport",
     "SockCall",
     "SocketTransport",
+    "Spawner",
     "Task",
     "TimerHandle",
     "TlsProtocol",
@@ -270,6 +271,30 @@ class TlsTransport(asyncio.Transport):
     def get_read_buffer_limits(self) -> tuple[int, int]: ...
     def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
     def get_read_buffer_size(self) -> int: ...
+
+@final
+class Spawner:
+    """Starts children of one loop on threads of their own."""
+
+    supported: ClassVar[bool]
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def submit(
+        self,
+        programs: list[bytes],
+        arguments: list[bytes],
+        environment: list[bytes] | None,
+        directory: bytes | None,
+        standard: Sequence[int],
+        keep: list[int],
+        flags: tuple[bool, bool, bool],
+        umask: int,
+        process_group: int,
+    ) -> int: ...
+    @staticmethod
+    def call(function: Callable[[], object]) -> None: ...
+    def take(self) -> list[tuple[int, int, int, str | None, int]]: ...
+    def close(self) -> None: ...
 
 @final
 class Listener:

@@ -1,6 +1,5 @@
 """What README.md promises, tried: its program, its commands' names, and what it says is not there yet."""
 
-import asyncio
 import re
 import subprocess
 import sys
@@ -36,16 +35,3 @@ def test_every_link_into_the_tree_leads_somewhere():
         if not (page.parent / target).exists()
     ]
     assert dead == []
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda loop: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"),
-        lambda loop: loop.subprocess_shell(asyncio.SubprocessProtocol, "true"),
-    ],
-    ids="exec shell".split(),
-)
-def test_what_is_not_there_yet_says_so(run, loop, use):
-    with pytest.raises(NotImplementedError):
-        run(use(loop))

@@ -4,6 +4,7 @@ mod cell;
 mod error;
 mod event_loop;
 mod names;
+mod processes;
 mod slots;
 mod sock;
 mod task;
@@ -24,6 +25,7 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::event_loop::init(module)?;
+        crate::processes::init(module)?;
         crate::task::init(module)?;
         crate::sock::init(module)?;
         crate::transports::init(module)

@@ -12,6 +12,7 @@ mod fd;
 pub mod pipe;
 pub mod poll;
 pub mod socket;
+pub mod spawn;
 pub mod threads;
 pub mod ticks;
 pub mod timer;

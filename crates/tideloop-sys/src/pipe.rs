@@ -100,6 +100,14 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(borrow(fd)?, 0)?)
 }
 
+/// The same with a number above those of standard input, output and error.
+///
+/// # Errors
+/// As [`duplicate`].
+pub fn duplicate_above_standard(fd: RawFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(borrow(fd)?, 3)?)
+}
+
 /// Whether nobody reads any more what is written here.
 ///
 /// That the writing end polls as readable does not say so: a socket's peer may have sent something, and a FIFO opened

@@ -18,7 +18,8 @@ use crate::error::os_error;
 /// Counts the forks that this process descends from: a loop of an older generation comes from a parent.
 static FORK_GENERATION: AtomicU64 = AtomicU64::new(0);
 
-pub(super) fn generation() -> u64 {
+/// How many forks this process descends from, as far as this module was there.
+pub fn generation() -> u64 {
     FORK_GENERATION.load(Ordering::Relaxed)
 }
 

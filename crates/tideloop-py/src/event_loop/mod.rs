@@ -36,6 +36,7 @@ use crate::cell::{Cell, Slot};
 use crate::transports::SocketTransport;
 
 pub use entry::{Entry, Readiness};
+pub use fork::generation as fork_generation;
 pub use handle::{Handle, TimerHandle};
 pub use io::{Interest, IoTarget};
 pub(crate) use scheduling::time;

@@ -40,9 +40,10 @@ impl SocketTransport {
     #[cold]
     fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
         let py = slf.py();
-        let (protocol, event_loop, context) = slf.get().state.with(py, |state| {
-            (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py))
-        });
+        let (protocol, event_loop, context) = slf
+            .get()
+            .state
+            .with(py, |state| (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py)));
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
         match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
             Ok(_) => Ok(()),
