@@ -132,6 +132,7 @@ class Children(Pipes, Lifecycle):
         return transport
 
     def close(self) -> None:
+        """Close the loop; children go on, unwatched. Counterpart: :meth:`asyncio.loop.close`."""
         was_closed = self.is_closed()
         super().close()
         if was_closed:
