@@ -40,21 +40,29 @@ pub fn is_exact(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(std::ptr::eq(unsafe { ffi::Py_TYPE(object.as_ptr()) }, class))
 }
 
-/// What `socket`, which is exactly a `socket.socket`, is; `None` where it has to be asked.
-///
-/// # Safety
-/// It is exactly a `socket.socket`.
+/// What the socket is, if it is exactly a `socket.socket`.
 #[inline]
-pub unsafe fn peek(socket: &Bound<'_, PyAny>) -> Option<Peeked> {
+pub fn peek(socket: &Bound<'_, PyAny>) -> PyResult<Option<Peeked>> {
+    if !is_exact(socket)? {
+        return Ok(None);
+    }
     if !KNOWN.load(Ordering::Relaxed) {
-        return None;
+        return asked(socket).map(Some);
     }
     let head = socket.as_ptr().cast::<Head>();
-    // SAFETY: the caller vouches for the class, and `try_out` for what its instances begin with.
+    // SAFETY: of exactly this class, and `try_out` has seen what its instances begin with.
     let fd = unsafe { (*head).fd };
     // SAFETY: as above.
     let kind = unsafe { (*head).kind };
-    Some(Peeked { fd, kind })
+    Ok(Some(Peeked { fd, kind }))
+}
+
+/// The same from the socket's own mouth.
+#[cold]
+fn asked(socket: &Bound<'_, PyAny>) -> PyResult<Peeked> {
+    let py = socket.py();
+    let fd = socket.call_method0(intern!(py, "fileno"))?.extract()?;
+    Ok(Peeked { fd, kind: socket.getattr(intern!(py, "type"))?.extract()? })
 }
 
 /// Finds out whether sockets lie in memory as is assumed. Whatever fails, they will be asked.
@@ -77,11 +85,8 @@ fn lies_as_assumed(py: Python<'_>, family: &str, kind: &str) -> PyResult<bool> {
     let head = socket.as_ptr().cast::<Head>();
     // SAFETY: inside the object, whatever is there: numbers are read from memory that is all written.
     let seen = unsafe { ((*head).fd, (*head).family, (*head).kind) };
-    let told: (c_int, c_int, c_int) = (
-        socket.call_method0(intern!(py, "fileno"))?.extract()?,
-        socket.getattr(intern!(py, "family"))?.extract()?,
-        socket.getattr(intern!(py, "type"))?.extract()?,
-    );
+    let Peeked { fd, kind } = asked(&socket)?;
+    let told: (c_int, c_int, c_int) = (fd, socket.getattr(intern!(py, "family"))?.extract()?, kind);
     socket.call_method0(intern!(py, "close"))?;
     // SAFETY: as above.
     Ok(seen == told && unsafe { (*head).fd } == -1)

@@ -17,7 +17,7 @@ use super::call::Subject;
 use crate::error::os_error;
 use crate::event_loop::{Direction, READ_BUFFER_BYTES};
 use crate::slots::buffers::HeldBuffer;
-use crate::slots::sockets::{self, Peeked};
+use crate::slots::sockets::{self, Peeked, peek};
 use crate::{names, slots};
 
 /// `sock_sendall` gives way to others after this many bytes: a peer that takes them as fast as they come would keep the
@@ -114,7 +114,7 @@ pub(super) fn check(subject: &Subject<'_>) -> PyResult<()> {
 pub(super) fn descriptor(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
     match peek(sock)? {
         Some(socket) => Ok(socket.fd),
-        None => asked_descriptor(sock),
+        None => sock.call_method0(intern!(sock.py(), "fileno"))?.extract(),
     }
 }
 
@@ -122,24 +122,6 @@ pub(super) fn descriptor(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
 #[inline]
 pub(super) fn is_socket(sock: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(sockets::is_exact(sock)? || sock.get_type().is_subclass(names::socket_class(sock.py())?)?)
-}
-
-/// What the socket is, if it is exactly a `socket.socket`: then we make its system calls.
-#[inline]
-fn peek(sock: &Bound<'_, PyAny>) -> PyResult<Option<Peeked>> {
-    if !sockets::is_exact(sock)? {
-        return Ok(None);
-    }
-    // SAFETY: of exactly this class.
-    if let Some(socket) = unsafe { sockets::peek(sock) } {
-        return Ok(Some(socket));
-    }
-    let kind = sock.getattr(intern!(sock.py(), "type"))?.extract()?;
-    Ok(Some(Peeked { fd: asked_descriptor(sock)?, kind }))
-}
-
-fn asked_descriptor(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-    sock.call_method0(intern!(sock.py(), "fileno"))?.extract()
 }
 
 /// Attempts anything but `sock_sendall`.

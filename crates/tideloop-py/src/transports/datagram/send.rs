@@ -16,9 +16,9 @@ use super::DatagramTransport;
 use super::peers;
 use super::state::{Family, Queued, Target};
 use crate::error::{leaves_the_loop, os_error};
-use crate::{names, slots};
 use crate::transports::report::report;
 use crate::transports::write::{LOST_WRITES_SILENT_MAX, copied};
+use crate::{names, slots};
 
 const WRITE_FAILED: &str = "Fatal write error on datagram transport";
 
@@ -238,9 +238,10 @@ impl DatagramTransport {
     #[cold]
     fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
         let py = slf.py();
-        let (protocol, event_loop, context) = slf.get().state.with(py, |state| {
-            (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py))
-        });
+        let (protocol, event_loop, context) = slf
+            .get()
+            .state
+            .with(py, |state| (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py)));
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
         match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
             Ok(_) => Ok(()),
