@@ -113,7 +113,7 @@ def loom() -> bool:
 
 def tls_records() -> bool:
     """A hundred thousand mutations of what a TLS peer sends, on what `make build` made."""
-    return step("TLS records", [sys.executable, "tests/property/fuzz_tls.py", "--cases", "100000"])
+    return step("TLS records", [sys.executable, "tests/fuzz_tls.py", "--cases", "100000"])
 
 
 def soak() -> bool:

@@ -1,4 +1,4 @@
-"""Mutated TLS against Tideloop's transports: python tests/property/fuzz_tls.py --cases 100000 [--seed N]
+"""Mutated TLS against Tideloop's transports: python tests/fuzz_tls.py --cases 100000 [--seed N]
 
 A connection of ours, client or server, over a socket or over a transport of somebody else's, shakes hands with a peer
 that lives in the same process. Somewhere on the way (in the first flight, a later one, or among the records of an open
