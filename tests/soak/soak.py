@@ -1,8 +1,9 @@
-"""A long random run of connections against a server of one's own: nothing may be left or grow.
+"""A long random run of every channel against servers of one's own: nothing may be left or grow.
 
     python tests/soak/soak.py --seconds 120 [--seed N] [--loop tideloop|asyncio]
 
-Clients connect, echo, stream, reset, cancel, time out and vanish at random. After a warm-up of a quarter of the time
+Clients connect over TCP, TLS and Unix sockets, echo, stream, reset, cancel, time out and vanish at random; beside them
+there are datagrams, pipes, files and raw sockets (soak_channels.py). After a warm-up of a quarter of the time
 the process is measured, and again at the end: the same descriptors, threads, tasks and handles, and memory within 2 %
 (a run too short to warm up, plus MEMORY_SLACK_KIB). The seed is printed first; it replays the choices, though not the
 kernel's timing. Exit status 1 says what grew.
@@ -26,6 +27,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+import soak_channels
 
 CLIENTS = 40
 MEMORY_GROWTH_MAX = 0.02
@@ -95,6 +98,7 @@ class Soak:
         self.unexpected: list[dict[str, Any]] = []
         self.address: Any = None
         self.stream_address: Any = None
+        self.channels = soak_channels.Channels(lambda: Echo(self))
 
     async def run(self, seconds: float) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -103,6 +107,7 @@ class Soak:
         loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
         server = await loop.create_server(lambda: Echo(self), "127.0.0.1", 0)
         streams = await asyncio.start_server(self.serve_stream, "127.0.0.1", 0)
+        await self.channels.start()
         self.address, self.stream_address = (s.sockets[0].getsockname() for s in (server, streams))
         await self.work(loop.time() + seconds * WARM_UP_SHARE)
         before = await self.measure()
@@ -110,6 +115,7 @@ class Soak:
         after = await self.measure()
         server.close()
         streams.close()
+        self.channels.close()
         await server.wait_closed()
         await streams.wait_closed()
         return self.judge(before, after)
@@ -331,6 +337,7 @@ ACTIONS: dict[Callable[[Soak], Awaitable[None]], int] = {
     refused: 3,
     churn: 10,
     threads: 5,
+    **soak_channels.ACTIONS,
 }
 
 
