@@ -51,6 +51,11 @@ class TestBenches:
         assert result["lost"] == 0
         assert 0 < result["median_us"] <= result["worst_us"]
 
+    def test_sendfile(self, loop_kind: str) -> None:
+        result = figures(loop_kind, "sendfile.py", "--mib", "4", "--rounds", "1")
+        assert 0 < result["bare_ms"] < WAIT_S * 1e3
+        assert 0 < result["loop_ms"] < WAIT_S * 1e3
+
 
 def test_table_names_every_loop_measured() -> None:
     command = [sys.executable, str(BENCHES / "gil.py"), "asyncio", "(no loop)", "--seconds", "0.1"]

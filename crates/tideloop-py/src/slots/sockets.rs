@@ -17,7 +17,7 @@ static KNOWN: AtomicBool = AtomicBool::new(false);
 
 #[repr(C)]
 struct Head {
-    object: ffi::PyObject,
+    _object: std::mem::MaybeUninit<ffi::PyObject>,
     fd: c_int,
     family: c_int,
     kind: c_int,
@@ -49,12 +49,19 @@ pub fn peek(socket: &Bound<'_, PyAny>) -> PyResult<Option<Peeked>> {
     if !KNOWN.load(Ordering::Relaxed) {
         return asked(socket).map(Some);
     }
-    let head = socket.as_ptr().cast::<Head>();
     // SAFETY: of exactly this class, and `try_out` has seen what its instances begin with.
-    let fd = unsafe { (*head).fd };
-    // SAFETY: as above.
-    let kind = unsafe { (*head).kind };
-    Ok(Some(Peeked { fd, kind }))
+    let head = unsafe { head(socket) };
+    Ok(Some(Peeked { fd: head.fd, kind: head.kind }))
+}
+
+/// What an object begins with, as it is now.
+///
+/// # Safety
+/// The object is as large as that.
+#[inline]
+unsafe fn head(object: &Bound<'_, PyAny>) -> Head {
+    // SAFETY: inside the object; whatever is there, numbers may be read from it.
+    unsafe { object.as_ptr().cast::<Head>().read() }
 }
 
 /// The same from the socket's own mouth.
@@ -82,12 +89,12 @@ fn lies_as_assumed(py: Python<'_>, family: &str, kind: &str) -> PyResult<bool> {
         return Ok(false);
     }
     let socket = class.call1((module.getattr(family)?, module.getattr(kind)?))?;
-    let head = socket.as_ptr().cast::<Head>();
-    // SAFETY: inside the object, whatever is there: numbers are read from memory that is all written.
-    let seen = unsafe { ((*head).fd, (*head).family, (*head).kind) };
+    // SAFETY: as large as that.
+    let seen = unsafe { head(&socket) };
     let Peeked { fd, kind } = asked(&socket)?;
-    let told: (c_int, c_int, c_int) = (fd, socket.getattr(intern!(py, "family"))?.extract()?, kind);
+    let family: c_int = socket.getattr(intern!(py, "family"))?.extract()?;
     socket.call_method0(intern!(py, "close"))?;
     // SAFETY: as above.
-    Ok(seen == told && unsafe { (*head).fd } == -1)
+    let closed = unsafe { head(&socket) };
+    Ok((seen.fd, seen.family, seen.kind) == (fd, family, kind) && closed.fd == -1)
 }
