@@ -65,6 +65,7 @@ class Tls(SockCalls):
             begins.cancel()
             resumes.cancel()
             raise
+        _let_reader_pause(protocol, transport, app_transport)
         return app_transport
 
     def _make_ssl_transport(
@@ -164,9 +165,20 @@ def _default_context(server_side: bool, server_hostname: str | None) -> SSLConte
     return context
 
 
+def _let_reader_pause(protocol: asyncio.BaseProtocol, before: asyncio.Transport, now: asyncio.Transport) -> None:
+    """A reader that is full pauses the transport that it knows: that is another one now. (cpython #152431)"""
+    reader = _reader_of(protocol)
+    if reader is not None and reader._transport is before:
+        reader._transport = now
+
+
+def _reader_of(protocol: asyncio.BaseProtocol) -> Any:
+    return getattr(protocol, "_stream_reader", None) if isinstance(protocol, asyncio.StreamReaderProtocol) else None
+
+
 def _move_what_was_read(protocol: asyncio.BaseProtocol, tls: _native.TlsProtocol) -> None:
     """A client that says "start TLS" may send the beginning of its handshake in the same breath. (cpython #142352)"""
-    reader = getattr(protocol, "_stream_reader", None) if isinstance(protocol, asyncio.StreamReaderProtocol) else None
+    reader = _reader_of(protocol)
     if reader is not None and reader._buffer:
         tls._feed(reader._buffer)
         reader._buffer.clear()
