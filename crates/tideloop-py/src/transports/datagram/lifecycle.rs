@@ -43,7 +43,8 @@ impl DatagramTransport {
         if !extra.contains("peername")? {
             extra.set_item("peername", name_or_none(sock, "getpeername")?)?;
         }
-        let connected = extra.as_any().get_item("peername")?.is_truthy()?;
+        let peer = extra.as_any().get_item("peername")?;
+        let (connected, has_peer) = (peer.is_truthy()?, !peer.is_none());
         // An address that is empty is none, as on asyncio.
         let remote = match remote {
             Some(remote) if remote.is_truthy()? => Some(remote),
@@ -54,6 +55,7 @@ impl DatagramTransport {
             (sock.clone().unbind(), extra.unbind(), remote.map(|remote| remote.clone().unbind()));
         slf.get().state.with(py, |state| {
             (state.fd, state.family, state.connected, state.remote_ip) = (fd, family, connected, remote_ip);
+            state.has_peer = has_peer;
             state.socket = Slot::holding(sock);
             state.extra = Slot::holding(extra);
             state.remote = Slot::maybe(remote);

@@ -41,6 +41,7 @@ struct Situation {
     gone: bool,
     has_remote: bool,
     connected: bool,
+    has_peer: bool,
     remote_ip: Option<SocketAddr>,
     /// The address of the call, where it is the sender of the latest datagram.
     recent: Option<SocketAddr>,
@@ -66,6 +67,7 @@ impl DatagramTransport {
             gone: state.gone,
             has_remote: state.remote.is_some(),
             connected: state.connected,
+            has_peer: state.has_peer,
             remote_ip: state.remote_ip,
             recent: addr.and_then(|addr| state.peers.address(addr)),
             queues: !state.queue.is_empty(),
@@ -130,8 +132,7 @@ impl DatagramTransport {
         }
         let Some(addr) = addr else {
             // One end of a pair has a peer without a name; asyncio refuses to send to it, uvloop does not.
-            let is_unix = matches!(now.family, Family::Unix);
-            return if is_unix { Target::Connected } else { Target::Named(py.None()) };
+            return if now.has_peer { Target::Connected } else { Target::Named(py.None()) };
         };
         let address = now.recent.or_else(|| peers::parse(addr, now.family));
         address.map_or_else(|| Target::Named(addr.clone().unbind()), Target::Ip)

@@ -72,8 +72,10 @@ pub(super) struct State {
     pub token: Option<Token>,
     pub fd: RawFd,
     pub family: Family,
-    /// The socket has a peer in the kernel's eyes.
+    /// The socket is connected to a peer that has a name: only that one can be sent to.
     pub connected: bool,
+    /// The socket is connected, if only to a peer without a name.
+    pub has_peer: bool,
     pub peers: Peers,
     pub queue: VecDeque<Queued>,
     /// What the queue counts for.
@@ -122,6 +124,7 @@ impl State {
             fd: -1,
             family: Family::Other,
             connected: false,
+            has_peer: false,
             peers: Peers::default(),
             queue: VecDeque::new(),
             queued_bytes: 0,
