@@ -36,6 +36,7 @@ async def served(path=None, **options):
         yield server, made
     finally:
         server.close()
+        await until(lambda: all(protocol.transport for protocol in made))
         for protocol in made:
             protocol.transport.abort()
         await gone(*made)
