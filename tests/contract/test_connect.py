@@ -207,6 +207,7 @@ def test_name_without_addresses_is_an_os_error(loop, monkeypatch):
 
 def test_happy_eyeballs_goes_on_to_the_next_address_without_waiting_for_the_first(loop, listener, monkeypatch):
     # 192.0.2.0/24 is for documentation: nobody answers there.
+    """uvloop #406."""
     monkeypatch.setattr(loop, "getaddrinfo", several([("192.0.2.1", 9), listener.getsockname()]))
     connects = loop.sock_connect
 
@@ -230,6 +231,7 @@ def test_happy_eyeballs_goes_on_to_the_next_address_without_waiting_for_the_firs
 
 
 def test_families_are_interleaved(loop, monkeypatch):
+    """uvloop #406."""
     tried = []
     addresses = [("::1", 1), ("::2", 2), ("::3", 3), ("127.0.0.1", 4), ("127.0.0.2", 5)]
     monkeypatch.setattr(loop, "getaddrinfo", several(addresses))

@@ -159,6 +159,7 @@ def test_reader_replaced_by_another_one_of_the_same_turn_does_not_run(loop):
 
 
 def test_reader_and_writer_of_one_descriptor_are_apart(loop, pair):
+    """rloop: an unreachable!() in add_writer aborted the process."""
     ours, theirs = pair
     seen = []
     loop.add_reader(ours, lambda: (seen.append("read"), drained(ours)))

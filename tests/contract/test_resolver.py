@@ -65,6 +65,8 @@ def test_scope_of_a_link_local_address_is_kept(loop):
 
 
 def test_unknown_name_is_a_gaierror_with_its_code(loop):
+    """zuvloop #14."""
+
     async def main():
         with pytest.raises(socket.gaierror) as caught:
             await loop.getaddrinfo("no such name", 80, flags=socket.AI_NUMERICHOST)
@@ -75,6 +77,8 @@ def test_unknown_name_is_a_gaierror_with_its_code(loop):
 
 @pytest.mark.parametrize("port", [70000, -1])
 def test_port_out_of_range_is_what_the_socket_module_makes_of_it(loop, port):
+    """zuvloop #18."""
+
     def ask():
         try:
             return socket.getaddrinfo("127.0.0.1", port)
@@ -126,6 +130,7 @@ def test_name_that_takes_long_does_not_hold_the_loop(loop, monkeypatch):
 
 
 def test_three_names_are_resolved_at_once(loop, monkeypatch):
+    """cpython #112169."""
     barrier = threading.Barrier(3)
 
     def together(host, *args, **kwargs):

@@ -35,6 +35,8 @@ async def socket_pair(loop: asyncio.AbstractEventLoop) -> tuple[socket.socket, s
 
 
 def test_sendfile_sends_everything_between_what_is_written_before_and_after(run: Run, file: Any) -> None:
+    """uvloop #228, #549: NotImplementedError."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         transport, _, peer = await connected(sndbuf=SMALL, rcvbuf=SMALL)
@@ -121,6 +123,8 @@ def test_an_empty_file(run: Run, tmp_path: Path, way: str) -> None:
 
 
 def test_a_file_in_memory_is_read_and_written(run: Run) -> None:
+    """uvloop #228, #549: NotImplementedError, even with fallback=True."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         file = io.BytesIO(CONTENT)

@@ -225,6 +225,8 @@ def test_address_is_reused_by_default_and_not_when_told(loop):
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="create_server takes keep_alive since Python 3.13")
 def test_keep_alive_is_set_on_the_listening_socket(loop):
+    """zuvloop #27."""
+
     async def main():
         server = await loop.create_server(Recorder, LOCAL, 0, keep_alive=True)
         assert server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -323,6 +325,8 @@ def test_close_keeps_the_clients(loop):
 
 
 def test_wait_closed_waits_as_the_running_version_does(loop):
+    """cpython #104344, #114914, #83939."""
+
     async def main():
         factory = Collects()
         server = await loop.create_server(factory, LOCAL, 0)
@@ -370,6 +374,8 @@ def test_async_with_closes_the_server(loop):
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="close_clients and abort_clients came with Python 3.13")
 def test_close_clients_closes_gracefully(loop):
+    """uvloop #683."""
+
     async def main():
         factory = Collects()
         server = await loop.create_server(factory, LOCAL, 0)
@@ -390,6 +396,8 @@ def test_close_clients_closes_gracefully(loop):
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="close_clients and abort_clients came with Python 3.13")
 def test_abort_clients_drops_what_was_not_sent(loop):
+    """uvloop #683."""
+
     async def main():
         factory = Collects()
         server = await loop.create_server(factory, LOCAL, 0)
@@ -408,6 +416,8 @@ def test_abort_clients_drops_what_was_not_sent(loop):
 
 
 def test_serve_forever_serves_until_it_is_cancelled(loop):
+    """uvloop #602, cpython #123720."""
+
     async def main():
         factory = Collects()
         server = await loop.create_server(factory, LOCAL, 0, start_serving=False)

@@ -165,6 +165,8 @@ def test_handler_made_by_signal_signal_runs_while_the_loop_is_parked(loop):
 
 
 def test_exception_in_a_handler_made_by_signal_signal_leaves_the_loop(loop):
+    """uvloop #703, #295."""
+
     class Mine(Exception):
         pass
 
@@ -264,6 +266,7 @@ def test_ctrl_c_uncaught_ends_the_program_as_the_interpreter_does(loop_kind):
 
 
 def test_ctrl_c_interrupts_a_busy_loop(loop_kind):
+    """uvloop #295, #335, #94."""
     status, output, _ = interrupted(
         loop_kind,
         """

@@ -15,6 +15,8 @@ async def closed(transport, protocol, peer):
 
 
 def test_transport_is_asyncios_to_isinstance(loop):
+    """uvloop and rloop: it is not, and aiohttp asks."""
+
     async def main():
         transport, protocol, peer = await connected()
         assert isinstance(transport, asyncio.Transport)
@@ -70,6 +72,8 @@ def test_addresses_of_version_six_have_four_parts(loop):
 
 
 def test_socket_is_a_transport_socket(loop):
+    """uvloop: a PseudoSocket."""
+
     async def main():
         transport, protocol, peer = await connected()
         sock = transport.get_extra_info("socket")
@@ -208,6 +212,8 @@ def test_transport_can_be_hashed_and_weakly_referenced(loop):
 
 
 def test_transport_takes_part_in_sendfile_by_its_attribute(loop):
+    """uvloop #228, #549; aiohttp asks for it."""
+
     async def main():
         transport, protocol, peer = await connected()
         assert transport._sendfile_compatible is not None

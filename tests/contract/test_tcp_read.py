@@ -334,6 +334,8 @@ def test_interrupt_in_data_received_leaves_the_loop(loop, error):
 
 
 def test_protocol_can_be_changed_and_is_given_back(loop):
+    """cpython #77835; rloop raises."""
+
     async def main():
         transport, first, peer = await connected()
         assert transport.get_protocol() is first
@@ -352,6 +354,8 @@ def test_protocol_can_be_changed_and_is_given_back(loop):
 
 
 def test_plain_protocol_can_be_changed_for_a_buffered_one_and_back(loop):
+    """cpython #77835."""
+
     async def main():
         transport, plain, peer = await connected()
         peer.sendall(b"one")

@@ -264,6 +264,8 @@ def test_abort_after_close_drops_the_buffer(loop):
 
 
 def test_reset_by_the_peer_is_the_reason_of_the_loss(loop):
+    """zuvloop: connection_lost(None)."""
+
     async def main():
         transport, protocol, peer = await connected()
         reset(peer)
@@ -384,6 +386,8 @@ def test_write_eof_after_close_is_harmless(loop):
 
 
 def test_writes_after_the_loss_are_dropped_with_a_warning_after_five(loop, caplog):
+    """uvloop #506."""
+
     async def main():
         transport, protocol, peer = await connected()
         peer.close()
@@ -399,6 +403,8 @@ def test_writes_after_the_loss_are_dropped_with_a_warning_after_five(loop, caplo
 
 
 def test_write_after_close_is_dropped_in_silence(loop, caplog):
+    """uvloop #506, zuvloop #17."""
+
     async def main():
         transport, protocol, peer = await connected()
         transport.close()
