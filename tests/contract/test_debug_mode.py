@@ -245,3 +245,34 @@ def test_whole_program_runs_in_debug_mode(loop_kind):
 def test_close_of_an_executor_in_debug_mode_is_silent(debug_loop):
     debug_loop.slow_callback_duration = 10
     assert debug_loop.run_until_complete(debug_loop.run_in_executor(None, str, 1)) == "1"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_each_accepted_connection_is_logged(debug_loop, caplog, kind):
+    caplog.set_level(logging.DEBUG)
+    debug_loop.slow_callback_duration = 10
+
+    async def serve(reader, writer):
+        writer.close()
+        await writer.wait_closed()
+
+    async def main():
+        if kind == "tcp":
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        else:
+            server = await asyncio.start_unix_server(serve, "\0tideloop-debug")
+            reader, writer = await asyncio.open_unix_connection("\0tideloop-debug")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await asyncio.sleep(0.005)
+        return server, writer.get_extra_info("sockname")
+
+    server, name = debug_loop.run_until_complete(main())
+    (record,) = [record for record in caplog.records if "got a new connection from" in record.message]
+    assert record.levelno == logging.DEBUG
+    assert record.args[0] is server
+    assert record.args[1] == name
+    caplog.clear()

@@ -117,6 +117,7 @@ impl Listener {
         let server = parts.server.as_ref();
         let connection = Connection { event_loop, protocol: &protocol, server, context };
         match SocketTransport::accepted(connection, fd, peer) {
+            Ok(transport) if event_loop.get().debug(py) => log_connection(server, &transport),
             Ok(_) => Ok(()),
             Err(error) => Self::report_failure(event_loop, error, &[("protocol", &protocol)]),
         }
@@ -168,6 +169,16 @@ impl Listener {
             event_loop.get().io_deregister(py, token);
         }
     }
+}
+
+/// Debug mode tells of each connection.
+#[cold]
+fn log_connection(server: Option<&Bound<'_, PyAny>>, transport: &Bound<'_, SocketTransport>) -> PyResult<()> {
+    let py = transport.py();
+    let info = |key| transport.call_method1(intern!(py, "get_extra_info"), (key,));
+    let arguments = ("%r got a new connection from %r: %r", server, info("peername")?, info("socket")?);
+    names::logger(py)?.call_method1(intern!(py, "debug"), arguments)?;
+    Ok(())
 }
 
 /// Whether the system has no descriptor or no memory for a connection.
