@@ -34,7 +34,7 @@ class Datagrams(Connections):
 
     __slots__ = ()
 
-    async def create_datagram_endpoint(  # type: ignore[override]
+    async def create_datagram_endpoint(
         self,
         protocol_factory: Callable[[], _P],
         local_addr: tuple[str, int] | str | None = None,
