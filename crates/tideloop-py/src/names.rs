@@ -64,6 +64,8 @@ imported! {
     fileobj_to_fd: PyAny = "selectors", "_fileobj_to_fd";
     /// `asyncio.BufferedProtocol`
     buffered_protocol_class: PyType = "asyncio.protocols", "BufferedProtocol";
+    /// `asyncio.sslproto._SSLProtocolTransport`
+    tls_transport_class: PyType = "asyncio.sslproto", "_SSLProtocolTransport";
     /// `ssl.SSLObject`
     ssl_object_class: PyAny = "ssl", "SSLObject";
     /// `ssl.MemoryBIO`

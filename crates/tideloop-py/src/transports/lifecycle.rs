@@ -118,6 +118,11 @@ impl SocketTransport {
         schedule(event_loop, start_reading_function(py)?, slf.as_any(), Some(&context))
     }
 
+    /// The context that the protocol is called in, until the end.
+    pub(super) fn context(slf: &Bound<'_, Self>) -> Option<Py<PyAny>> {
+        slf.get().state.with(slf.py(), |state| state.context.cloned(slf.py()))
+    }
+
     /// Lets go of a connection that never began: no protocol has heard of it.
     #[cold]
     fn abandon(slf: &Bound<'_, Self>) {

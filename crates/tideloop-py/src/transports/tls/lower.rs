@@ -4,6 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::TlsTransport;
 use crate::transports::SocketTransport;
 
 /// The transport below.
@@ -24,6 +25,17 @@ impl<'py> Lower<'py> {
         match self {
             Self::Socket(socket) => socket.as_any(),
             Self::Other(other) => other,
+        }
+    }
+
+    /// The context that the connection was made in, where the transport knows it.
+    pub fn context(&self) -> PyResult<Option<Py<PyAny>>> {
+        match self {
+            Self::Socket(socket) => Ok(SocketTransport::context(socket)),
+            Self::Other(other) => match other.cast_exact::<TlsTransport>() {
+                Ok(tls) => tls.get().context(other.py()),
+                Err(_) => Ok(None),
+            },
         }
     }
 

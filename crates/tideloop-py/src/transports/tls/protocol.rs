@@ -40,6 +40,11 @@ impl TlsProtocol {
             .ok_or_else(|| PyRuntimeError::new_err("the TLS protocol has no event loop"))
     }
 
+    /// The context that the program's protocol is called in: that of the connection below.
+    pub(super) fn call_context(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.lower(py).map_or(Ok(None), |lower| lower.context())
+    }
+
     pub(super) fn lower<'py>(&self, py: Python<'py>) -> Option<Lower<'py>> {
         let lower = self.state.with(py, |state| if state.lost { None } else { state.lower.cloned(py) });
         lower.map(|lower| Lower::of(lower.into_bound(py)))

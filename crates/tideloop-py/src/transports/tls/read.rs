@@ -226,7 +226,9 @@ impl TlsProtocol {
         if !resumed {
             return Ok(());
         }
-        schedule(&slf.get().event_loop(py)?, resume_function(py)?, slf.as_any(), None)
+        let context = slf.get().call_context(py)?;
+        let context = context.as_ref().map(|context| context.bind(py));
+        schedule(&slf.get().event_loop(py)?, resume_function(py)?, slf.as_any(), context)
     }
 
     /// Pauses and resumes the transport below by how much is kept.

@@ -183,6 +183,7 @@ impl TlsProtocol {
     pub(super) fn lose(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        let context = this.call_context(py)?;
         let (app, transport, unsent, shaken) = this.state.with(py, |state| {
             (state.closed, state.lost) = (true, true);
             let unsent = (state.unwrap(), state.undelivered.take());
@@ -200,7 +201,8 @@ impl TlsProtocol {
         let none = py.None().into_bound(py);
         if let (true, Some(app)) = app {
             let connection_lost = app.bind(py).getattr(intern!(py, "connection_lost"))?;
-            schedule(&this.event_loop(py)?, &connection_lost, error.unwrap_or(&none), None)?;
+            let context = context.as_ref().map(|context| context.bind(py));
+            schedule(&this.event_loop(py)?, &connection_lost, error.unwrap_or(&none), context)?;
         }
         drop(transport);
         let error = match error.filter(|error| !error.is_none()) {

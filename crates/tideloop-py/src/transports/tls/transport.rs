@@ -18,7 +18,7 @@ const OUTGOING_HIGH_DEFAULT: i64 = 512 * 1024;
 const INCOMING_HIGH_DEFAULT: i64 = 256 * 1024;
 const HIGH_TO_LOW: i64 = 4;
 
-/// A TLS connection; an `asyncio.Transport` to isinstance. Corresponds to the transport of asyncio's `sslproto`.
+/// A TLS connection; to isinstance one of asyncio's, which is an `asyncio.Transport`. Corresponds to the transport of asyncio's `sslproto`.
 #[pyclass(frozen, weakref, module = "tideloop._native")]
 pub struct TlsTransport {
     protocol: Py<TlsProtocol>,
@@ -32,13 +32,18 @@ impl TlsTransport {
     pub(super) fn of(protocol: Py<TlsProtocol>) -> Self {
         Self { protocol }
     }
+
+    /// The context that the connection was made in.
+    pub(super) fn context(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.protocol.get().call_context(py)
+    }
 }
 
 #[pymethods]
 impl TlsTransport {
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<&'py Bound<'py, PyType>> {
-        names::transport_class(slf.py())
+        names::tls_transport_class(slf.py())
     }
 
     /// Write `data` (bytes, bytearray or memoryview) without waiting. Raises TypeError for anything else. Corresponds to

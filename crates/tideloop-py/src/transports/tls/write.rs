@@ -18,6 +18,7 @@ use super::lower::Lower;
 use super::state::Phase;
 use crate::error::leaves_the_loop;
 use crate::names;
+use crate::slots;
 use crate::transports::SocketTransport;
 use crate::transports::report::report;
 
@@ -230,7 +231,8 @@ impl TlsProtocol {
         let py = slf.py();
         let (app, transport) = slf.get().state.with(py, |state| (state.app.cloned(py), state.transport.cloned(py)));
         let Some(app) = app else { return Ok(()) };
-        match app.bind(py).call_method0(method) {
+        let context = slf.get().call_context(py)?;
+        match slots::in_copy_of(py, context.as_ref(), || app.bind(py).call_method0(method)) {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => {
