@@ -204,6 +204,50 @@ def test_server_that_cuts_the_connection_fails_the_response(run, way, certificat
     run(main())
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["through HTTP", "through HTTPS"])
+def test_https_through_a_proxy_is_tls_on_a_used_connection(run, certificates, secure):
+    """Through an HTTPS proxy it is TLS inside of TLS."""
+    tunnels = []
+
+    async def pump(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            writer.close()
+            await writer.wait_closed()
+
+    async def proxy(reader, writer):
+        request = await reader.readuntil(b"\r\n\r\n")
+        assert request.startswith(b"CONNECT ")
+        host, port = request.split()[1].decode().rsplit(":", 1)
+        there, back = await asyncio.open_connection(host, port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        tunnels.append(asyncio.current_task())
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    async def reverse(request):
+        return web.Response(body=(await request.read())[::-1])
+
+    async def main():
+        tls = certificates.server() if secure else None
+        server = await asyncio.start_server(proxy, "127.0.0.1", 0, ssl=tls)
+        url = f"{'https' if secure else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with serving([("POST", "/", reverse)], tls=certificates.server()) as target:
+            connector = aiohttp.TCPConnector(ssl=certificates.client(), force_close=True)
+            async with aiohttp.ClientSession(target, connector=connector, proxy=url) as session:
+                blob = bytes(range(256)) * 4096
+                for _ in range(3):
+                    async with session.post("/", data=blob) as response:
+                        assert await response.read() == blob[::-1]
+            await until(lambda: len(tunnels) == 3 and all(task.done() for task in tunnels))
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
 def test_restarted_server_is_reached_again(run):
     async def well(request):
         return web.Response(text="well")

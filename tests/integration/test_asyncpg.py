@@ -13,15 +13,16 @@ from support import until
 LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError)
 
 
-@pytest.fixture
-def settings(postgres):
+@pytest.fixture(params=["tcp", "tls"])
+def settings(request, postgres, certificates):
+    """PostgreSQL's TLS begins on a connection in use: asyncpg upgrades it by start_tls."""
     return {
         "host": postgres.host,
         "port": postgres.port,
         "user": "tideloop",
         "password": postgres.password,
         "database": "postgres",
-        "ssl": False,
+        "ssl": certificates.client() if request.param == "tls" else False,
     }
 
 
@@ -127,18 +128,18 @@ def test_notifications_arrive_in_order(run, settings):
     run(main())
 
 
-def test_tls_carries_the_same_work(run, settings, certificates):
+def test_the_connection_is_what_was_asked_for(run, settings):
     async def main():
-        async with connected(settings, ssl=certificates.client()) as connection:
-            assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-            blob = bytes(range(256)) * 8192
-            assert await connection.fetchval("SELECT $1::bytea", blob) == blob
+        async with connected(settings) as connection:
+            secure = await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+            assert secure == bool(settings["ssl"])
             rows = await connection.fetch("SELECT n FROM generate_series(1, 50000) AS n")
             assert sum(row["n"] for row in rows) == 50000 * 50001 // 2
 
     run(main())
 
 
+@pytest.mark.parametrize("settings", ["tls"], indirect=True)
 def test_tls_with_a_stranger_is_refused(run, settings):
     async def main():
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -147,6 +148,7 @@ def test_tls_with_a_stranger_is_refused(run, settings):
     run(main())
 
 
+@pytest.mark.parametrize("settings", ["tcp"], indirect=True)
 def test_unix_socket_is_as_good_as_tcp(run, settings, postgres):
     async def main():
         async with connected(settings, host=str(postgres.folder)) as connection:
