@@ -220,3 +220,58 @@ def test_transport_takes_part_in_sendfile_by_its_attribute(loop):
         await closed(transport, protocol, peer)
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("when", ["made", "paused"])
+def test_descriptor_of_a_transport_that_does_not_read_is_refused_too(loop, when):
+    refused = []
+
+    def attempt(transport):
+        fd = transport.get_extra_info("socket").fileno()
+        for method, arguments in ((loop.add_reader, (print,)), (loop.add_writer, (print,)), (loop.remove_reader, ())):
+            with pytest.raises(RuntimeError, match=f"File descriptor {fd} is used by transport"):
+                method(fd, *arguments)
+        refused.append(fd)
+
+    class Made(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            if when == "made":
+                attempt(transport)
+
+    async def main():
+        transport, protocol, peer = await connected(Made())
+        if when == "paused":
+            transport.pause_reading()
+            attempt(transport)
+        assert len(refused) == 1
+        transport.close()
+        await gone(protocol)
+        # The number is free for everybody when the transport has gone.
+        with socket.socket() as other:
+            assert loop.remove_reader(other) is False
+        peer.close()
+
+    loop.run_until_complete(main())
+
+
+def test_sock_recv_on_the_descriptor_of_a_paused_transport_is_refused(loop):
+    async def main():
+        transport, protocol, peer = await connected()
+        transport.pause_reading()
+        with transport.get_extra_info("socket").dup() as copy:
+            own = socket.socket(fileno=transport.get_extra_info("socket").fileno())
+            try:
+                with pytest.raises(RuntimeError, match="is used by transport"):
+                    await loop.sock_recv(own, 10)
+            finally:
+                own.detach()
+            # Another descriptor of the same connection is nobody's.
+            loop.call_soon(peer.send, b"x")
+            copy.setblocking(False)
+            assert await loop.sock_recv(copy, 10) == b"x"
+        transport.close()
+        await gone(protocol)
+        peer.close()
+
+    loop.run_until_complete(main())

@@ -6,7 +6,6 @@
 use std::io;
 use std::os::fd::RawFd;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
@@ -83,7 +82,8 @@ impl EventLoop {
             let stale = state.by_fd.remove(&fd).and_then(|token| state.registrations.remove(token));
             let token = state.registrations.insert(registration);
             state.by_fd.insert(fd, token);
-            (token, stale)
+            let unwatched = if state.unwatched.is_empty() { None } else { state.unwatched.remove(&fd) };
+            (token, (stale, unwatched))
         });
         drop(stale);
         match self.io_apply(py, token, interest) {
@@ -193,29 +193,6 @@ impl EventLoop {
             wanted.collect::<Vec<_>>()
         });
         all.into_iter().try_for_each(|(token, interest)| self.io_apply(py, token, interest))
-    }
-
-    /// `RuntimeError` where a transport owns the descriptor.
-    pub fn check_no_transport(&self, py: Python<'_>, fd: RawFd) -> PyResult<()> {
-        enum Owner {
-            Socket(Py<SocketTransport>),
-            Datagram(Py<DatagramTransport>),
-        }
-        let owner = self.with_state(py, |state| {
-            let token = state.by_fd.get(&fd)?;
-            match &state.registrations.get(*token)?.target {
-                IoTarget::Socket(transport) => Some(Owner::Socket(transport.clone_ref(py))),
-                IoTarget::Datagram(transport) => Some(Owner::Datagram(transport.clone_ref(py))),
-                _ => None,
-            }
-        });
-        let transport = match owner {
-            Some(Owner::Socket(transport)) if !transport.get().is_closing(py) => transport.into_any(),
-            Some(Owner::Datagram(transport)) if !transport.get().is_closing(py) => transport.into_any(),
-            _ => return Ok(()),
-        };
-        let shown = transport.bind(py).repr()?;
-        Err(PyRuntimeError::new_err(format!("File descriptor {fd} is used by transport {shown}")))
     }
 
     /// Turns an event of the poller into entries of the ready queue.

@@ -9,6 +9,7 @@ mod fork;
 mod handle;
 mod io;
 mod methods;
+mod owners;
 mod park;
 mod running;
 mod scheduling;
@@ -22,6 +23,7 @@ use std::sync::atomic::AtomicU64;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::inbox::Inbox;
 use tideloop_core::ready::ReadyQueue;
@@ -52,6 +54,8 @@ pub(crate) struct LoopState {
     pub registrations: Registrations<io::Registration>,
     /// The registration of each descriptor: a descriptor has one.
     pub by_fd: HashMap<RawFd, Token>,
+    /// Transports whose descriptors are not registered at the moment.
+    pub unwatched: HashMap<RawFd, Py<PyWeakrefReference>>,
     /// Transports that were written to in this turn.
     pub to_flush: Vec<Py<SocketTransport>>,
     /// The receive buffer that all connections share; empty while somebody reads into it.
@@ -197,6 +201,7 @@ impl LoopState {
             timers: TimerHeap::new(),
             registrations: Registrations::new(),
             by_fd: HashMap::new(),
+            unwatched: HashMap::new(),
             to_flush: Vec::new(),
             read_buffer: Box::default(),
             datagrams: None,
@@ -224,6 +229,9 @@ impl LoopState {
         for registration in self.registrations.iter() {
             registration.visit(visit)?;
         }
+        for reference in self.unwatched.values() {
+            visit.call(reference)?;
+        }
         for transport in &self.to_flush {
             visit.call(transport)?;
         }
@@ -248,6 +256,7 @@ pub(crate) struct Contents {
     _ready: Vec<Entry>,
     _timers: Vec<Py<TimerHandle>>,
     registrations: Vec<io::Registration>,
+    _unwatched: HashMap<RawFd, Py<PyWeakrefReference>>,
     _transports: Vec<Py<SocketTransport>>,
     _current_handle: Option<Py<Handle>>,
     _factory: Option<Py<PyAny>>,
@@ -262,6 +271,7 @@ impl LoopState {
             _ready: self.ready.drain(),
             _timers: self.timers.drain(),
             registrations: self.registrations.drain(),
+            _unwatched: std::mem::take(&mut self.unwatched),
             _transports: std::mem::take(&mut self.to_flush),
             _current_handle: self.current_handle.take(),
             _factory: self.task_factory.take(),

@@ -191,7 +191,10 @@ impl EventLoop {
         this.check_usable(py)?;
         let watch = Watch::Call(call.clone().unbind());
         match this.found(py, wanted.fd) {
-            Found::Nothing => this.begin(py, wanted, watch),
+            Found::Nothing => {
+                this.check_no_transport(py, wanted.fd)?;
+                this.begin(py, wanted, watch)
+            }
             Found::Level(token) => {
                 this.put(py, token, wanted.direction, watch, wanted.fd)?;
                 Ok(token)

@@ -110,6 +110,7 @@ impl SocketTransport {
             // A connection that is broken already says so when it is read.
             let _ = socket::set_nodelay(fd);
         }
+        event_loop.get().note_unwatched(fd, slf.as_any())?;
         if let Some(server) = server {
             server.call_method1(intern!(py, "_attach"), (slf,))?;
         }
@@ -157,7 +158,7 @@ impl SocketTransport {
             Some(token) if interest.is_none() => {
                 slf.get().state.with(py, |state| state.token = None);
                 this.io_deregister(py, token);
-                Ok(())
+                if slf.get().is_closing(py) { Ok(()) } else { this.note_unwatched(fd, slf.as_any()) }
             }
             Some(token) => this.io_interest(py, token, interest).map_err(|error| os_error(py, &error)),
         }
