@@ -280,8 +280,9 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         if self._proc.returncode is None:
             self._proc.returncode = returncode
         self._call(self._protocol.process_exited)
-        self._end()
+        # First the loss, if all pipes are closed: who has waited then finds the transport finished.
         self._try_finish()
+        self._end()
 
     async def _wait(self) -> int | None:
         """Wait for the end of the process; its return code."""

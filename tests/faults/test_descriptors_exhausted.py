@@ -147,7 +147,7 @@ def test_child_that_finds_some_descriptors_raises_or_runs_and_leaves_nothing(loo
 
     async def main():
         warm = await asyncio.create_subprocess_exec(*CAT, stdin=-1, stdout=-1, stderr=-1)
-        await warm.communicate()
+        await warm.communicate(b"")
         await asyncio.sleep(0.01)
         before = descriptors()
         with free_descriptors(count):
