@@ -23,6 +23,10 @@ use crate::slots;
 /// copy costs more than to allocate more than is needed, and to give the rest back.
 const DIRECT_READ_BYTES_MIN: u32 = 8 * 1024;
 
+/// Ciphertext that is received at once. Its plaintext becomes one `bytes`, and from 128 KiB on glibc maps fresh memory
+/// for each of them, whose pages cost more than to decrypt into them.
+const TLS_READ_BYTES_MAX: usize = 96 * 1024;
+
 const DATA_RECEIVED_FAILED: &str = "Fatal error: protocol.data_received() call failed.";
 const GET_BUFFER_FAILED: &str = "Fatal error: protocol.get_buffer() call failed.";
 const BUFFER_UPDATED_FAILED: &str = "Fatal error: protocol.buffer_updated() call failed.";
@@ -115,10 +119,11 @@ impl SocketTransport {
         fd: RawFd,
     ) -> PyResult<()> {
         let tls = protocol.cast_exact::<TlsProtocol>()?;
-        let received = event_loop.get().with_read_buffer(slf.py(), |buffer| match socket::recv(fd, buffer)? {
-            0 => Ok(None),
-            length => io::Result::Ok(Some(TlsProtocol::take_in(tls, buffer.get(..length).unwrap_or_default()))),
-        });
+        let received =
+            event_loop.get().with_read_buffer(slf.py(), |buffer| match socket::recv(fd, first_part(buffer))? {
+                0 => Ok(None),
+                length => io::Result::Ok(Some(TlsProtocol::take_in(tls, buffer.get(..length).unwrap_or_default()))),
+            });
         match received {
             Ok(Some(arrived)) => match arrived.and_then(|arrived| TlsProtocol::act_on(tls, arrived)) {
                 Ok(()) => Ok(()),
@@ -222,6 +227,11 @@ impl SocketTransport {
             _ => Ok(()),
         }
     }
+}
+
+fn first_part(buffer: &mut [u8]) -> &mut [u8] {
+    let length = buffer.len().min(TLS_READ_BYTES_MAX);
+    buffer.get_mut(..length).unwrap_or_default()
 }
 
 /// The protocol's own memory to receive into.
