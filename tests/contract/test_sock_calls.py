@@ -176,6 +176,33 @@ def test_a_datagram_larger_than_any_stream_read_is_not_cut_off(run: Run) -> None
         run(main())
 
 
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_datagram_waits_until_its_receiver_has_room(run: Run, tmp_path: Any, connected: bool) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        path = str(tmp_path / "receiver")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                receiver.bind(path)
+                receiver.setblocking(False)
+                sender.setblocking(False)
+                if connected:
+                    sender.connect(path)
+                sent = 0
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        sender.sendto(b"%d" % sent, path)
+                        sent += 1
+                for _ in range(3):
+                    waiting = loop.create_task(loop.sock_sendto(sender, b"last", path))
+                    await asyncio.sleep(0.01)
+                    assert not waiting.done()
+                    assert receiver.recv(100)
+                    assert await asyncio.wait_for(waiting, 10) == 4
+
+    run(main())
+
+
 def test_connect_and_accept(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -20,8 +20,9 @@ use super::attempt::{self, Attempt, Op};
 use super::share;
 use crate::cell::{Cell, Slot};
 use crate::error::unraisable;
-use crate::event_loop::{EventLoop, Wanted};
+use crate::event_loop::{Direction, EventLoop, Wanted};
 use crate::slots::buffers::HeldBuffer;
+use crate::slots::sockets::peek;
 use crate::slots::{self, Slotted};
 use crate::task::{self, Future, thrown};
 
@@ -188,15 +189,20 @@ impl SockCall {
         let Some(Subject { event_loop, sock, .. }) = Self::subject(slf) else {
             return Err(PyRuntimeError::new_err("Event loop is closed"));
         };
+        let peeked = peek(&sock)?;
         let fd = attempt::descriptor(&sock)?;
-        let socket = attempt::is_socket(&sock)?.then_some(&sock);
-        if socket.is_some() && !slf.get().state.with(py, |state| state.shares) {
+        if attempt::is_socket(&sock)? && !slf.get().state.with(py, |state| state.shares) {
             share::take(&sock)?;
             slf.get().state.with(py, |state| state.shares = true);
         }
         let future = task::create_future(py, &event_loop)?;
         future.get().set_blocking(py, true)?;
-        let wanted = Wanted { fd, direction: op.direction(), socket, unseen: op.waits_first() };
+        // A derived class may say "would block" for reasons of its own.
+        let socket = peeked.is_some().then_some(&sock);
+        // The kernel does not tell the sender of a datagram when its receiver has room, if they are not connected.
+        let is_stream = peeked.is_some_and(|socket| socket.kind == tideloop_sys::socket::STREAM);
+        let unseen = op.waits_first() || (op.direction() == Direction::Write && !is_stream);
+        let wanted = Wanted { fd, direction: op.direction(), socket, unseen };
         let token = EventLoop::wait_for_call(&event_loop, &wanted, slf)?;
         let kept = future.clone().unbind();
         let before = slf.get().state.with(py, |state| {
