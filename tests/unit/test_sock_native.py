@@ -347,6 +347,7 @@ def test_a_task_shows_what_it_is_about(loop: Any, pair: Any) -> None:
     assert repr(task.get_coro()).startswith("<coroutine object EventLoop.sock_recv at 0x")
     assert task.get_coro().cr_await is task._fut_waiter
     assert task.get_coro().cr_running is False
+    assert task._wait_reason == "socket"
     task.cancel()
     turn(loop, 2)
     assert task.cancelled()

@@ -196,7 +196,7 @@ impl SockCall {
             slf.get().state.with(py, |state| state.shares = true);
         }
         let future = task::create_future(py, &event_loop)?;
-        future.get().set_blocking(py, true)?;
+        future.get().await_for_socket(py);
         // A derived class may say "would block" for reasons of its own.
         let socket = peeked.is_some().then_some(&sock);
         // The kernel does not tell the sender of a datagram when its receiver has room, if they are not connected.

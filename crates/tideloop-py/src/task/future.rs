@@ -43,6 +43,8 @@ pub(super) struct FutureState {
     pub log_traceback: bool,
     /// An `await` has just yielded this future.
     pub blocking: bool,
+    /// It is done when a socket is ready.
+    pub for_socket: bool,
     pub event_loop: LoopSlot,
     /// The first callback, or the native task that waits, which has no context.
     pub first: Slot,
@@ -84,6 +86,7 @@ impl FutureState {
             failed: false,
             log_traceback: false,
             blocking: false,
+            for_socket: false,
             event_loop: LoopSlot::EMPTY,
             first: Slot::EMPTY,
             first_context: Slot::EMPTY,
@@ -397,6 +400,12 @@ impl Future {
         self.check_alive(py)?;
         self.state.with(py, |state| state.blocking = blocking);
         Ok(())
+    }
+
+    /// A `sock_*` call has it awaited at once, until its socket is ready.
+    #[inline]
+    pub(crate) fn await_for_socket(&self, py: Python<'_>) {
+        self.state.with(py, |state| (state.blocking, state.for_socket) = (true, true));
     }
 
     /// `Future.done`.

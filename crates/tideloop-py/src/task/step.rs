@@ -202,7 +202,11 @@ fn wait_for_native(task: &Bound<'_, Task>, future: &Bound<'_, Future>, reason: W
     }
     let own_loop = task.as_super().get().state.with(py, |state| state.event_loop.address());
     let waiting = task.clone().unbind();
+    let mut reason = reason;
     let parked = future.get().state.with(py, |state| {
+        if state.for_socket {
+            reason = WaitReason::Socket;
+        }
         if state.event_loop.address() != own_loop {
             return (Parked::OtherLoop, Some(waiting));
         }

@@ -11,6 +11,8 @@ pub(super) enum WaitReason {
     Future,
     /// A task of ours.
     Task,
+    /// A socket of the caller's, in a `sock_*` call.
+    Socket,
     /// An object of another's making that behaves as a future.
     Other,
     /// Nothing: an error is about to be thrown into it.
@@ -25,6 +27,7 @@ impl WaitReason {
             Self::Turn => "turn",
             Self::Future => "future",
             Self::Task => "task",
+            Self::Socket => "socket",
             Self::Other => "other",
             Self::Error => "error",
         }
