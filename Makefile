@@ -104,6 +104,10 @@ wheel: $(READY) ## a release wheel for this Python, in dist/
 bench: build ## the benchmarks, beside asyncio and the peers that are installed
 	$(PY) tools/bench.py
 
+.PHONY: conformance
+conformance: build ## CPython's own tests on asyncio, the peers and Tideloop; the scores go into README.md
+	$(PY) tests/conformance/compare.py
+
 .PHONY: clean
 clean: ## remove whatever was built, the virtual environments too
 	rm -rf target build dist .venv .venv-* python/tideloop/_native.*.so

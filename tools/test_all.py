@@ -1,8 +1,8 @@
 """What `make test-all` does after `make test`: foreign suites, the other Pythons, wheels, model checking, endurance.
 
 For each of Python 3.11 to 3.14: a release wheel, installed where there is nothing but the standard library; our own
-tests on the installed wheel; CPython's asyncio tests. Then real libraries against real servers, on the wheel for this
-Python; loom over what is lock-free; mutated TLS; and soak.
+tests on the installed wheel; CPython's asyncio tests, and on two of them uvloop's. Then real libraries against real
+servers, on the wheel for this Python; loom over what is lock-free; mutated TLS; and soak.
 What is missing is said loudly; where CI is set it is a failure, unless it is a Python that cannot be had there.
 """
 
@@ -26,6 +26,8 @@ BUILDS_AT_ONCE = 2
 # Our own tests of the tree itself need no second Python.
 OWN_TESTS = "-m pytest -q --ignore tests/tidy tests".split()
 SOAK_SECONDS = 120
+# The oldest Python that it knows, and the newest without a deprecated policy.
+UVLOOPS_TESTS_ON = ("3.11", "3.13")
 # A program without a single package: the loop runs, the wheel's dependencies are the standard library alone.
 BARE = """
 import sys; sys.path.insert(0, sys.argv[1])
@@ -90,6 +92,9 @@ def on_one_python(python: Python, wheel: Path) -> bool:
         results.append(step(f"CPython's tests {version}", suite))
     else:
         results.append(missing(f"CPython's tests on {version}: there is no {pythons.SHARED / 'conformance'}", IN_CI))
+    if version in UVLOOPS_TESTS_ON:
+        suite = [sys.executable, "tests/uvloop_suite/run.py", version]
+        results.append(step(f"uvloop's tests {version}", suite))
     return all(results)
 
 

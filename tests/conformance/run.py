@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import pythons  # noqa: E402
 
 BUILD = ROOT / "build" / "conformance"
-SUITES = ("Future", "Task", "LoopServer", "LoopBuffered", "LoopEvents", "LoopStreams")
+SUITES = ("Future", "Task", "Loop")
 LIMIT_S = 30
 GOOD = {"ok", "skip"}
 ON_TRIAL = "--loop tideloop:new_event_loop --future tideloop:Future --task tideloop:Task --names tideloop".split()

@@ -51,17 +51,19 @@ def main() -> None:
         parser.error("give either a version or --python")
     if (why := source.fetch()) is not None:
         sys.exit(why)
-    trial = Trial(pythons.in_its_venv(args.version, args.python))
+    python = pythons.in_its_venv(args.version, args.python)
+    known = known_failures(python.version)
+    trial = Trial(python, {test: entry["limit_s"] for test, entry in known.items() if "limit_s" in entry})
     results = trial.run(tuple(args.only))
-    known = {test: entry for test, entry in known_failures().items() if test in results or not args.only}
+    known = {test: entry for test, entry in known.items() if test in results or not args.only}
     sys.exit(show(trial, results, known))
 
 
 class Trial:
-    """uvloop's tests in one Python."""
+    """uvloop's tests in one Python; `limits_s` holds the time limits that are not LIMIT_S, by the test's name."""
 
-    def __init__(self, python: pythons.Installed) -> None:
-        self.python = python
+    def __init__(self, python: pythons.Installed, limits_s: dict[str, float]) -> None:
+        self.python, self.limits_s = python, limits_s
         site = source.packages(python)
         folders = [python.inside(folder) for folder in (HERE / "shim", SOURCE, site)]
         self.env = os.environ | {
@@ -99,16 +101,19 @@ class Trial:
             child = subprocess.Popen(
                 [*command, f"tests.{file}", *results], cwd=BUILD, env=self.env, start_new_session=True, **streams
             )
-            running, hangs = watch(child, report, results)
-        if running is not None:
-            why = f"no end in {LIMIT_S} s" if hangs else f"ended the process: exit status {child.returncode}"
-            results[running] = ("HANG" if hangs else "ABORT", why)
+            running, hangs = watch(child, report, results, self.limits_s)
+        if running is not None and hangs:
+            results[running] = ("HANG", f"no end in {self.limits_s.get(running, LIMIT_S)} s")
+        elif running is not None:
+            results[running] = ("ABORT", f"ended the process: exit status {child.returncode}")
         elif child.returncode:
             results[f"{file} (at its end)"] = ("ABORT", f"exit status {child.returncode}")
         return running is not None
 
 
-def watch(child: subprocess.Popen[bytes], report: Path, results: Results) -> tuple[str | None, bool]:
+def watch(
+    child: subprocess.Popen[bytes], report: Path, results: Results, limits_s: dict[str, float]
+) -> tuple[str | None, bool]:
     """Collect results until the process ends or a test takes too long: the test that ran then, and whether it hung."""
     seen, running, since = 0, None, time.monotonic()
     while True:
@@ -121,7 +126,7 @@ def watch(child: subprocess.Popen[bytes], report: Path, results: Results) -> tup
                 results[event["end"]] = (event["state"], event["why"])
         if ended:
             return running, False
-        if time.monotonic() - since > LIMIT_S:
+        if time.monotonic() - since > limits_s.get(running or "", LIMIT_S):
             child.send_signal(signal.SIGUSR2)  # prints the stacks into the log
             time.sleep(1)
             os.killpg(child.pid, signal.SIGKILL)
@@ -130,10 +135,11 @@ def watch(child: subprocess.Popen[bytes], report: Path, results: Results) -> tup
         time.sleep(POLL_S)
 
 
-def known_failures() -> dict[str, dict[str, Any]]:
-    """The listed failures, by the test's name."""
-    listed = tomllib.loads((HERE / "known_failures.toml").read_text()).get("failure", [])
-    return {test: entry for entry in listed for test in entry["tests"]}
+def known_failures(version: str) -> dict[str, dict[str, Any]]:
+    """The listed failures on one version of Python, by the test's name."""
+    listed = tomllib.loads((HERE / "known_failures.toml").read_text())["failure"]
+    about = [entry for entry in listed if version in entry.get("pythons", pythons.VERSIONS)]
+    return {test: entry for entry in about for test in entry["tests"]}
 
 
 def wrong_entries(results: Results, known: dict[str, dict[str, Any]]) -> list[str]:

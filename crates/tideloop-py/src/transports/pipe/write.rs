@@ -1,6 +1,6 @@
 //! `WritePipeTransport`: the Python surface of the writing end of a pipe.
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
@@ -103,6 +103,21 @@ impl WritePipeTransport {
     /// True: a pipe's end can be written. Corresponds to `asyncio.WriteTransport.can_write_eof`.
     fn can_write_eof(&self) -> bool {
         true
+    }
+
+    /// Raises NotImplementedError, as asyncio's does: nothing is read here.
+    fn pause_reading(&self) -> PyResult<()> {
+        Err(PyNotImplementedError::new_err(()))
+    }
+
+    /// Raises NotImplementedError.
+    fn resume_reading(&self) -> PyResult<()> {
+        Err(PyNotImplementedError::new_err(()))
+    }
+
+    /// Raises NotImplementedError.
+    fn is_reading(&self) -> PyResult<bool> {
+        Err(PyNotImplementedError::new_err(()))
     }
 
     /// Bytes that the kernel has refused so far. Corresponds to `asyncio.WriteTransport.get_write_buffer_size`.

@@ -62,8 +62,14 @@ impl TlsProtocol {
         if let (true, Some(app)) = (make, app) {
             app.bind(py).call_method1(intern!(py, "connection_made"), (transport,))?;
         }
+        let upgraded = !make && this.state.with(py, |state| state.waiter.is_some());
         Self::wake_waiter(slf, None)?;
-        Self::read_what_is_there(slf)?;
+        if upgraded {
+            // Whoever awaits start_tls() gets the transport first, and what came with the handshake's end after it.
+            Self::read_later(slf)?;
+        } else {
+            Self::read_what_is_there(slf)?;
+        }
         Self::flush(slf)
     }
 

@@ -226,6 +226,12 @@ impl TlsProtocol {
         if !resumed {
             return Ok(());
         }
+        Self::read_later(slf)
+    }
+
+    /// Goes on in the next turn.
+    pub(super) fn read_later(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let context = slf.get().call_context(py)?;
         let context = context.as_ref().map(|context| context.bind(py));
         schedule(&slf.get().event_loop(py)?, resume_function(py)?, slf.as_any(), context)
