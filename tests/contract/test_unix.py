@@ -78,7 +78,7 @@ def test_abstract_names(loop, run):
             transport, protocol = await loop.create_unix_connection(Recorder, name.encode())
             assert transport.get_extra_info("peername") == name.encode()
             assert transport.get_extra_info("sockname") == ""
-            await until(lambda: made)
+            await until(lambda: made and made[0].transport)
             assert made[0].transport.get_extra_info("sockname") == name.encode()
             assert made[0].transport.get_extra_info("peername") == ""
             await ended(transport, protocol)
@@ -95,7 +95,7 @@ def test_names_are_answered_before_and_after_the_end(loop, run, path, tmp_path):
             sock.bind(theirs)
             sock.connect(path)
             transport, protocol = await loop.create_unix_connection(Recorder, sock=sock)
-            await until(lambda: made)
+            await until(lambda: made and made[0].transport)
             here, there = transport, made[0].transport
             for _ in range(2):
                 assert (here.get_extra_info("sockname"), here.get_extra_info("peername")) == (theirs, path)
@@ -111,7 +111,7 @@ def test_the_sockets_are_what_asyncio_gives(loop, run, path):
     async def main():
         async with served(path) as (server, made):
             transport, protocol = await loop.create_unix_connection(Recorder, path)
-            await until(lambda: made)
+            await until(lambda: made and made[0].transport)
             for one in (transport, made[0].transport):
                 assert isinstance(one, asyncio.Transport)
                 sock = one.get_extra_info("socket")
@@ -128,7 +128,7 @@ def test_credentials_of_the_peer_can_be_asked_for(loop, run, path):
     async def main():
         async with served(path) as (_, made):
             transport, protocol = await loop.create_unix_connection(Recorder, path)
-            await until(lambda: made)
+            await until(lambda: made and made[0].transport)
             sock = made[0].transport.get_extra_info("socket")
             raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             assert int.from_bytes(raw[:4], sys.byteorder) == os.getpid()
@@ -197,7 +197,7 @@ def test_a_peer_that_vanishes_with_bytes_unread_is_a_reset(loop, run, path):
         async with served(path) as (_, made):
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(path)
-                await until(lambda: made)
+                await until(lambda: made and made[0].transport)
                 made[0].transport.write(b"never read")
                 await asyncio.sleep(0)
                 reset(client)
@@ -378,7 +378,7 @@ def test_a_bound_socket_is_served(loop, run, path):
         async with served(sock=sock) as (server, made):
             assert server.sockets[0].getsockname() == path
             transport, protocol = await loop.create_unix_connection(Recorder, path)
-            await until(lambda: made)
+            await until(lambda: made and made[0].transport)
             await ended(transport, protocol)
 
     run(main())

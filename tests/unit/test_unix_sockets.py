@@ -51,7 +51,7 @@ def test_a_factory_that_fails_leaves_no_descriptor(loop, run, tmp_path):
         before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(ZeroDivisionError):
             await loop.create_unix_connection(factory, path)
-        await until(lambda: made)
+        await until(lambda: made and made[0].transport)
         await gone(made[0])
         assert len(os.listdir("/proc/self/fd")) == before
         server.close()
