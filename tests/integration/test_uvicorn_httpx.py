@@ -19,6 +19,8 @@ from support import until
 
 LOOPS = {"asyncio": "asyncio", "tideloop": "tideloop:new_event_loop"}
 EXAMPLE = "applications:application"
+# httpx gives up after 5 s by itself, which a busy machine may take; and no proxy of the environment.
+CLIENT = {"timeout": 40, "trust_env": False}
 
 
 class Application:
@@ -97,7 +99,7 @@ def test_requests_in_parallel_and_streamed_uploads(run, protocol, scheme, certif
         tls = certificates if scheme == "https" else None
         async with serving(application, tls, http=protocol) as where:
             base = f"{scheme}://{where}"
-            async with httpx.AsyncClient(verify=certificates.client(), base_url=base, trust_env=False) as client:
+            async with httpx.AsyncClient(verify=certificates.client(), base_url=base, **CLIENT) as client:
                 answers = await asyncio.gather(*(client.get(f"/{number}") for number in range(100)))
                 assert [answer.json()["path"] for answer in answers] == [f"/{number}" for number in range(100)]
 
@@ -118,7 +120,7 @@ def test_client_that_goes_away_is_told_to_the_application(run, protocol, scheme,
         tls = certificates if scheme == "https" else None
         async with serving(application, tls, http=protocol) as where:
             base = f"{scheme}://{where}"
-            async with httpx.AsyncClient(verify=certificates.client(), base_url=base, trust_env=False) as client:
+            async with httpx.AsyncClient(verify=certificates.client(), base_url=base, **CLIENT) as client:
                 asking = asyncio.create_task(client.get("/wait"))
                 await until(lambda: "waiting" in application.seen)
                 asking.cancel()
@@ -141,10 +143,10 @@ def test_server_that_goes_away_fails_the_request_of_httpx(run):
     async def main():
         server = await asyncio.start_server(cut, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
-        async with server, httpx.AsyncClient(trust_env=False) as client:
+        async with server, httpx.AsyncClient(**CLIENT) as client:
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 await client.get(f"http://{host}:{port}/")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(**CLIENT) as client:
             with pytest.raises(httpx.ConnectError):
                 await client.get(f"http://{host}:{port}/")
 
@@ -174,7 +176,9 @@ def test_server_on_a_unix_socket(run, tmp_path):
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
         await until(lambda: server.started)
-        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=path), base_url="http://x") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=path), base_url="http://x", **CLIENT
+        ) as client:
             assert (await client.get("/here")).json()["path"] == "/here"
         server.should_exit = True
         await task
@@ -197,7 +201,7 @@ def test_the_program_uvicorn_runs_on_the_loop_that_its_option_names(run, loop_ki
             url = re.search(r"http://[\d.:]+", lines[-1])[0]
 
             async def main():
-                async with httpx.AsyncClient(trust_env=False) as client:
+                async with httpx.AsyncClient(**CLIENT) as client:
                     got = await asyncio.gather(*(client.get(f"{url}/{number}") for number in range(20)))
                     assert {answer.json()["loop"].partition(".")[0] for answer in got} == {loop_kind}
 
