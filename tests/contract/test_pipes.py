@@ -396,3 +396,17 @@ def test_an_unclosed_transport_warns_and_closes_the_pipe(run):
         os.close(write)
 
     run(main())
+
+
+def test_writing_end_has_nothing_to_read(run):
+    async def main():
+        reading, writing = os.pipe()
+        with open(reading, "rb"):
+            transport, _ = await asyncio.get_running_loop().connect_write_pipe(asyncio.Protocol, open(writing, "wb"))
+            for name in ("pause_reading", "resume_reading", "is_reading"):
+                with pytest.raises(NotImplementedError):
+                    getattr(transport, name)()
+            transport.abort()
+            await asyncio.sleep(0)
+
+    run(main())
