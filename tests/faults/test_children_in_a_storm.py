@@ -10,7 +10,7 @@ import threading
 import pytest
 from channels import require
 
-from support import run_program
+from support import run_program, until
 
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
 
@@ -96,10 +96,15 @@ def test_children_that_die_of_every_signal_are_told_as_they_died(loop):
             child.send_signal(number)
         assert [await child.wait() for child in children] == [-number for number in numbers]
         for child in children:
-            with pytest.raises(ProcessLookupError):
-                child.kill()
             child.stdin.close()
-        await asyncio.sleep(0.01)
+            await until(lambda: cannot_be_killed(child))  # noqa: B023
+
+    def cannot_be_killed(child):
+        try:
+            child.kill()
+        except ProcessLookupError:
+            return True
+        return False
 
     loop.run_until_complete(main())
 

@@ -140,7 +140,6 @@ def test_channel_that_finds_no_descriptor_raises_and_leaves_nothing(loop, loop_k
     loop.run_until_complete(main())
 
 
-@pytest.mark.loop_kinds("tideloop")  # asyncio waits for ever
 @pytest.mark.parametrize("count", range(1, 8))
 def test_child_that_finds_some_descriptors_raises_or_runs_and_leaves_nothing(loop, count):
     require("children", loop)
