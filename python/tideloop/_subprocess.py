@@ -121,7 +121,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             close_pipes(self._proc)
             self._kill()
         elif self._pipes:
-            loop.create_task(self._connect_pipes())
+            loop.create_task(self._connect_pipes(loop, [self._proc.stdin, self._proc.stdout, self._proc.stderr]))
         else:
             self._connected()
 
@@ -134,10 +134,8 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._end()
         self._release()
 
-    async def _connect_pipes(self) -> None:
-        loop = self._loop
-        assert loop is not None
-        files: list[IO[bytes] | None] = [self._proc.stdin, self._proc.stdout, self._proc.stderr]
+    async def _connect_pipes(self, loop: Children, files: list[IO[bytes] | None]) -> None:
+        """Put transports on the parent's ends. The process may end, and the transport be closed, at any point."""
         try:
             for fd, file in enumerate(files):
                 if file is None or self._closed:
@@ -245,9 +243,12 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._loop.call_soon(callback, *args)
 
     def _pipe_data_received(self, fd: int, data: bytes) -> None:
-        self._call(self._protocol.pipe_data_received, fd, data)
+        if not self._finished:
+            self._call(self._protocol.pipe_data_received, fd, data)
 
     def _pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
+        if self._finished:
+            return  # closed before the protocol had heard of the process
         self._call(self._protocol.pipe_connection_lost, fd, error)
         self._try_finish()
 

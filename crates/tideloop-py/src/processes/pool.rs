@@ -35,16 +35,12 @@ pub enum Job {
 }
 
 /// What became of children, for one loop to fetch.
-pub struct Outcomes {
-    ready: Mutex<Ready>,
-    wake: WakeFd,
-}
+pub struct Outcomes(Mutex<Ready>);
 
-#[derive(Default)]
 struct Ready {
     outcomes: Vec<(u64, Result<Child, Failure>)>,
-    /// Nobody fetches any more.
-    closed: bool,
+    /// Readable when there is something. None: nobody fetches any more.
+    wake: Option<WakeFd>,
 }
 
 /// A lock whose holder has panicked is as good as any: nothing is left half done under it.
@@ -54,41 +50,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Outcomes {
     pub fn new() -> io::Result<Self> {
-        Ok(Self { ready: Mutex::default(), wake: WakeFd::new()? })
+        Ok(Self(Mutex::new(Ready { outcomes: Vec::new(), wake: Some(WakeFd::new()?) })))
     }
 
-    /// Readable when there is something to fetch.
+    /// Readable when there is something to fetch; -1 after `close`.
     pub fn fd(&self) -> std::os::fd::RawFd {
-        self.wake.as_raw_fd()
+        lock(&self.0).wake.as_ref().map_or(-1, WakeFd::as_raw_fd)
     }
 
     /// What there is by now.
     pub fn fetch(&self) -> Vec<(u64, Result<Child, Failure>)> {
-        self.wake.drain();
-        std::mem::take(&mut lock(&self.ready).outcomes)
+        let mut ready = lock(&self.0);
+        if let Some(wake) = &ready.wake {
+            wake.drain();
+        }
+        std::mem::take(&mut ready.outcomes)
     }
 
     /// Ends what nobody will fetch: what is there, and what is still to come.
     pub fn close(&self) {
         let left = {
-            let mut ready = lock(&self.ready);
-            ready.closed = true;
+            let mut ready = lock(&self.0);
+            ready.wake = None;
             std::mem::take(&mut ready.outcomes)
         };
         left.into_iter().filter_map(|(_, outcome)| outcome.ok()).for_each(|child| spawn::end(child.pid));
     }
 
     fn add(&self, number: u64, outcome: Result<Child, Failure>) {
-        {
-            let mut ready = lock(&self.ready);
-            if !ready.closed {
-                ready.outcomes.push((number, outcome));
-                drop(ready);
-                self.wake.wake();
-                return;
-            }
-        }
-        if let Ok(child) = outcome {
+        let mut ready = lock(&self.0);
+        let Ready { outcomes, wake } = &mut *ready;
+        if let Some(wake) = wake {
+            outcomes.push((number, outcome));
+            wake.wake();
+        } else if let Ok(child) = outcome {
+            drop(ready);
             spawn::end(child.pid);
         }
     }
