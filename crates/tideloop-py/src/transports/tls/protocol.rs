@@ -85,8 +85,7 @@ impl TlsProtocol {
         if wanted == "sslcontext" {
             return Ok(context.into_pyobject(py)?);
         }
-        if shaken {
-            let engine = self.engine(py)?;
+        if let (true, Ok(engine)) = (shaken, self.engine(py)) {
             let object = engine.object(py);
             match wanted {
                 "ssl_object" => return Ok(object.clone()),

@@ -37,13 +37,14 @@ impl TlsProtocol {
     pub fn take_in<'py>(slf: &Bound<'py, Self>, incoming: &[u8]) -> PyResult<Arrived<'py>> {
         let py = slf.py();
         let (phase, reads) = slf.get().state.with(py, |state| (state.phase, state.reads()));
+        if phase == Phase::Unwrapped {
+            return Ok(Arrived::Kept);
+        }
         let engine = slf.get().engine(py)?;
         if reads && phase == Phase::Wrapped {
             return Ok(Arrived::Plain(Plain(engine.read(py, incoming)?)));
         }
-        if phase != Phase::Unwrapped {
-            engine.keep(py, incoming)?;
-        }
+        engine.keep(py, incoming)?;
         Ok(Arrived::Kept)
     }
 
@@ -260,7 +261,7 @@ impl TlsProtocol {
             let whole = state.undelivered.as_ref().map_or(0, |data| data.bind(py).as_bytes().len());
             whole.saturating_sub(state.undelivered_read)
         });
-        Ok(self.engine(py)?.kept_len(py)? + undelivered)
+        Ok(self.engine(py).map_or(Ok(0), |engine| engine.kept_len(py))? + undelivered)
     }
 }
 

@@ -204,7 +204,7 @@ impl TlsProtocol {
             let context = context.as_ref().map(|context| context.bind(py));
             schedule(&this.event_loop(py)?, &connection_lost, error.unwrap_or(&none), context)?;
         }
-        drop(transport);
+        drop((transport, this.state.with(py, State::forget)));
         let error = match error.filter(|error| !error.is_none()) {
             Some(error) => Some(PyErr::from_value(error.clone())),
             None if shaken => None,

@@ -83,6 +83,8 @@ pub(super) struct State {
     pub shaken: bool,
     /// `close` or `abort` was called, or the connection is lost.
     pub closed: bool,
+    /// `close` was called again: nobody will ask for anything any more.
+    pub forgotten: bool,
     /// The transport below has no more for us.
     pub eof: bool,
     /// The transport below is gone.
@@ -128,6 +130,7 @@ impl State {
             server_side: false,
             shaken: false,
             closed: false,
+            forgotten: false,
             eof: false,
             lost: false,
             buffered: false,
@@ -176,6 +179,12 @@ impl State {
         self.phase = Phase::Unwrapped;
         self.stuck = false;
         self.backlog.drain()
+    }
+
+    /// Lets go of what `get_extra_info` is answered from, once the connection is lost and nobody will ask.
+    #[must_use = "drop it outside of the cell"]
+    pub fn forget(&mut self) -> impl Sized + use<> {
+        (self.lost && self.forgotten).then(|| (self.engine.take(), self.context.take(), self.lower.take()))
     }
 
     /// Everything that may be a Python object, for dropping outside of the cell.

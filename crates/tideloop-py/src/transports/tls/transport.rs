@@ -115,7 +115,12 @@ impl TlsTransport {
     /// `asyncio.BaseTransport.close`.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let protocol = self.protocol.bind(py);
-        if protocol.get().state.with(py, |state| state.closed) {
+        let (closed, contents) = protocol.get().state.with(py, |state| {
+            state.forgotten |= state.closed;
+            (state.closed, state.forget())
+        });
+        drop(contents);
+        if closed {
             return Ok(());
         }
         TlsProtocol::begin_shutdown(protocol)?;

@@ -206,7 +206,7 @@ impl TlsProtocol {
     /// Bytes that could not be given to the transport below.
     pub(super) fn write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
         let stuck = self.state.with(py, |state| state.stuck_bytes());
-        Ok(self.engine(py)?.outgoing_len(py)? + stuck)
+        Ok(self.engine(py).map_or(Ok(0), |engine| engine.outgoing_len(py))? + stuck)
     }
 
     /// Pauses and resumes the program's protocol by how much has to wait.
