@@ -400,13 +400,12 @@ def test_an_unclosed_transport_warns_and_closes_the_pipe(run):
 
 def test_writing_end_has_nothing_to_read(run):
     async def main():
-        reading, writing = os.pipe()
-        with open(reading, "rb"):
-            transport, _ = await asyncio.get_running_loop().connect_write_pipe(asyncio.Protocol, open(writing, "wb"))
-            for name in ("pause_reading", "resume_reading", "is_reading"):
-                with pytest.raises(NotImplementedError):
-                    getattr(transport, name)()
-            transport.abort()
-            await asyncio.sleep(0)
+        transport, protocol, read = await write_pipe()
+        for name in ("pause_reading", "resume_reading", "is_reading"):
+            with pytest.raises(NotImplementedError):
+                getattr(transport, name)()
+        transport.abort()
+        await gone(protocol)
+        os.close(read)
 
     run(main())
