@@ -190,6 +190,19 @@ def test_a_port_that_no_port_has(loop, run, port):
     run(main())
 
 
+def test_port_zero_is_told_and_no_end(loop, run):
+    """uvloop #338: the socket was closed, silently."""
+
+    async def main():
+        async with endpoint() as (transport, protocol):
+            transport.sendto(b"x", ("127.0.0.1", 0))
+            assert [error.errno for error in protocol.errors] == [errno.EINVAL]
+            transport.sendto(b"still here", name_of(transport))
+            await until(lambda: protocol.data == [b"still here"])
+
+    run(main())
+
+
 def test_a_host_may_be_written_in_any_way_that_sockets_know(loop, run):
     async def main():
         async with endpoint() as (transport, protocol), endpoint() as (other, _):

@@ -202,3 +202,24 @@ def test_debug_mode_says_what_was_made(loop, run, caplog):
     with caplog.at_level(logging.DEBUG, "asyncio"):
         run(main())
     assert "Datagram endpoint local_addr=" in caplog.text
+
+
+def test_a_name_that_does_not_exist_is_an_error_with_its_code(loop, run):
+    """zuvloop #14."""
+
+    async def main():
+        for which in ("local_addr", "remote_addr"):
+            with pytest.raises(socket.gaierror) as caught:
+                await loop.create_datagram_endpoint(
+                    DatagramRecorder, flags=socket.AI_NUMERICHOST, **{which: ("not.a.number", 9)}
+                )
+            assert caught.value.errno == socket.EAI_NONAME
+
+    run(main())
+
+
+@pytest.mark.parametrize("which", ["local_addr", "remote_addr"])
+def test_a_port_that_no_port_has_is_no_other_port(loop, run, which):
+    """zuvloop #18."""
+    with pytest.raises((OverflowError, socket.gaierror)):
+        run(loop.create_datagram_endpoint(DatagramRecorder, **{which: ("127.0.0.1", 65536 + 80)}))
