@@ -125,6 +125,9 @@ class Children(Pipes, Lifecycle):
             await waiter
         except (SystemExit, KeyboardInterrupt):
             raise
+        except GeneratorExit:
+            transport.close()  # its loop has gone: nothing can be waited for
+            raise
         except BaseException:
             transport.close()
             await transport._wait()
@@ -159,11 +162,12 @@ class Children(Pipes, Lifecycle):
     def _children_started(self) -> None:
         assert self._spawner is not None
         for number, pid, pidfd, stage, error in self._spawner.take():
+            # At once: of a callback that a closing loop drops, a child would be left.
             transport = self._starting.pop(number)
             if stage is None:
-                self.call_soon(transport._started, pid, pidfd)
+                transport._started(pid, pidfd)
             else:
-                self.call_soon(transport._not_started, transport._proc.failure(stage, error))
+                transport._not_started(transport._proc.failure(stage, error))
 
     def _spawn_child_by_call(self, transport: SubprocessTransport, call: Callable[[], Any]) -> None:
         """Have `call()` start the process, which then is the transport's Popen object's."""
