@@ -1,6 +1,7 @@
 """What sock_* methods return is a coroutine in every way, whatever the socket is."""
 
 import asyncio
+import gc
 import inspect
 import socket
 import warnings
@@ -165,3 +166,39 @@ def test_methods_of_a_derived_class_are_used(run: Run) -> None:
             assert ours.received == 10
 
     run(main())
+
+
+# ------------------------------------------------------------------------------------------------------- collection
+
+
+class Held:
+    """Never has anything to read; its calls hold it, and it holds them."""
+
+    alive = 0
+
+    def __init__(self, sock: socket.socket) -> None:
+        Held.alive += 1
+        self.fileno = sock.fileno
+        self.call: Any = None
+
+    def recv(self, _: int) -> bytes:
+        raise BlockingIOError
+
+    def __del__(self) -> None:
+        Held.alive -= 1
+
+
+def test_cycles_through_calls_are_collected(loop: Any, pair: Any) -> None:
+    Held.alive = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # never awaited
+        for number in range(2000):
+            held = Held(pair[0])
+            held.call = loop.sock_recv(held, 10)
+            if number % 2:
+                held.call.send(None)
+                loop.remove_reader(pair[0])
+        del held
+        gc.collect()
+        gc.collect()
+        assert Held.alive == 0

@@ -391,3 +391,22 @@ def test_the_poller_forgets_a_descriptor_that_is_watched_no_longer(run: Run, pai
             assert await loop.sock_recv(copy, 100) == b"for the copy"
 
     run(main())
+
+
+def test_calls_are_made_under_every_small_threshold_of_the_collector(loop: Any, pair: Any) -> None:
+    ours, peer = pair
+
+    async def main() -> None:
+        for _ in range(50):
+            loop.call_soon(peer.send, b"x")
+            assert await loop.sock_recv(ours, 10) == b"x"
+            await loop.sock_sendall(ours, b"y")
+            assert peer.recv(10) == b"y"
+
+    before = gc.get_threshold()
+    try:
+        for threshold in range(1, 9):
+            gc.set_threshold(threshold, 1, 1)
+            loop.run_until_complete(main())
+    finally:
+        gc.set_threshold(*before)
