@@ -13,8 +13,6 @@ import ssl
 import sys
 from pathlib import Path
 
-import pytest
-
 from support import Recorder, connected, receive_all
 
 CERTIFICATE = Path(__file__).parent / "certificates" / "localhost.pem"
@@ -42,8 +40,6 @@ async def open_channel(kind, protocol=None, *, small=False):
     protocol = Recorder() if protocol is None else protocol
     if kind == "tcp":
         return await connected(protocol, sndbuf=SMALL if small else None, rcvbuf=SMALL if small else None)
-    if kind.startswith("unix"):
-        require("unix sockets")
     ours, theirs = await (unix_pair(small) if kind.startswith("unix") else tcp_pair(small))
     if kind == "unix":
         transport, protocol = await loop.create_unix_connection(lambda: protocol, sock=ours)
@@ -112,7 +108,6 @@ PIPES = ("write pipe", "read pipe")
 
 async def open_pipe(kind, protocol=None, *, small=False):
     """A pipe transport of the loop under test, its protocol, and an unbuffered file object at the other end."""
-    require("pipes")
     loop = asyncio.get_running_loop()
     protocol = Recorder() if protocol is None else protocol
     reading, writing = os.pipe()
@@ -124,16 +119,3 @@ async def open_pipe(kind, protocol=None, *, small=False):
         connect, ours, theirs = loop.connect_read_pipe, os.fdopen(reading, "rb", 0), os.fdopen(writing, "wb", 0)
     transport, protocol = await connect(lambda: protocol, ours)
     return transport, protocol, theirs
-
-
-def require(what, loop=None):
-    """Skip the test where the loop under test lacks a kind of channel."""
-    loop = asyncio.get_running_loop() if loop is None else loop
-    name = {
-        "unix sockets": "create_unix_connection",
-        "pipes": "connect_read_pipe",
-        "children": "subprocess_exec",
-        "datagrams": "create_datagram_endpoint",
-    }[what]
-    if getattr(type(loop), name) is getattr(asyncio.AbstractEventLoop, name):
-        pytest.skip(f"no {what} yet")

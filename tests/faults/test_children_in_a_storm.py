@@ -8,7 +8,6 @@ import sys
 import threading
 
 import pytest
-from channels import require
 
 from support import run_program, until
 
@@ -16,18 +15,6 @@ pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
 
 OWN = 40
 TRUE = "/bin/true"
-
-
-@pytest.fixture(autouse=True)
-def children_exist(request):
-    if request.getfixturevalue("loop_kind") == "tideloop":
-        import tideloop
-
-        probe = tideloop.new_event_loop()
-        try:
-            require("children", probe)
-        finally:
-            probe.close()
 
 
 async def own_children(count):

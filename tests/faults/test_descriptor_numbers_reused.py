@@ -12,7 +12,6 @@ import os
 import socket
 
 import pytest
-from channels import require
 
 from support import BufferedRecorder, Recorder, until
 
@@ -44,8 +43,6 @@ def at_number(number, sock):
 
 class Owner:
     """Somebody who has a descriptor in the loop: `start`, `poke` (data for it), `heard`, `end` (at once), `finish`."""
-
-    needs = None
 
     async def start(self, number=None):
         self.loop = asyncio.get_running_loop()
@@ -131,8 +128,6 @@ class Listener(Owner):
 
 
 class Datagram(Owner):
-    needs = "datagrams"
-
     class Protocol(asyncio.DatagramProtocol):
         def __init__(self):
             self.data = b""
@@ -165,8 +160,6 @@ class Datagram(Owner):
 
 
 class ReadPipe(Owner):
-    needs = "pipes"
-
     async def own(self):
         self.transport, self.protocol = await self.loop.connect_read_pipe(Recorder, self.ours)
 
@@ -180,8 +173,6 @@ class ReadPipe(Owner):
 
 class WritePipe(Owner):
     """It hears of nothing but the end of its reader."""
-
-    needs = "pipes"
 
     async def own(self):
         self.transport, self.protocol = await self.loop.connect_write_pipe(Recorder, self.ours)
@@ -250,20 +241,8 @@ OWNERS = [
 ]
 
 
-def owners(loop):
-    """The kinds that the loop under test has."""
-    for owner in OWNERS:
-        with contextlib.suppress(pytest.skip.Exception):
-            if owner.needs is not None:
-                require(owner.needs, loop)
-            yield owner
-
-
 @pytest.mark.parametrize("before", OWNERS, ids=lambda owner: owner.__name__)
 def test_late_event_reaches_no_other_owner_of_the_number(loop, before):
-    if before.needs is not None:
-        require(before.needs, loop)
-
     async def succeed(after):
         first, second = before(), after()
         trigger, pull = socket.socketpair()
@@ -296,7 +275,7 @@ def test_late_event_reaches_no_other_owner_of_the_number(loop, before):
         pull.close()
 
     async def main():
-        for after in owners(loop):
+        for after in OWNERS:
             await succeed(after)
 
     loop.run_until_complete(main())

@@ -12,7 +12,7 @@ import socket
 import subprocess
 
 import pytest
-from channels import CAT, client_context, open_channel, require, server_context
+from channels import CAT, client_context, open_channel, server_context
 
 from hygiene import _descriptors as descriptors
 from support import Recorder, connected, gone, reports, until
@@ -96,18 +96,11 @@ def child_without_pipes(loop, address):
     )
 
 
-NEEDS = {
-    **dict.fromkeys((unix, unix_server), "unix sockets"),
-    **dict.fromkeys((udp, udp_connected), "datagrams"),
-    **dict.fromkeys((child, child_without_pipes), "children"),
-}
 MAKERS = [tcp, eyeballs, tls, tcp_server, tls_server, unix, unix_server, udp, udp_connected, child, child_without_pipes]
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_channel_that_finds_no_descriptor_raises_and_leaves_nothing(loop, loop_kind, make):
-    if make in NEEDS:
-        require(NEEDS[make], loop)
     if make is tcp_server and loop_kind == "asyncio":
         pytest.skip("asyncio takes it for a family that the kernel lacks, and serves nobody")
 
@@ -142,8 +135,6 @@ def test_channel_that_finds_no_descriptor_raises_and_leaves_nothing(loop, loop_k
 
 @pytest.mark.parametrize("count", range(1, 8))
 def test_child_that_finds_some_descriptors_raises_or_runs_and_leaves_nothing(loop, count):
-    require("children", loop)
-
     async def main():
         warm = await asyncio.create_subprocess_exec(*CAT, stdin=-1, stdout=-1, stderr=-1)
         await warm.communicate(b"")

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from channels import CAT, PIPES, SOCKETS, open_channel, open_pipe, read_to_end, require
+from channels import CAT, PIPES, SOCKETS, open_channel, open_pipe, read_to_end
 
 from support import Recorder, gone, until
 
@@ -86,8 +86,6 @@ def test_pipe_is_byte_exact_in_a_storm_of_signals(loop, kind):
 
 
 def test_children_are_served_and_waited_for_in_a_storm_of_signals(loop):
-    require("children", loop)
-
     async def main():
         child = await asyncio.create_subprocess_exec(*CAT, stdin=-1, stdout=-1)
         output, _ = await child.communicate(PAYLOAD)
@@ -163,8 +161,6 @@ def test_datagrams_and_names_in_a_storm_of_signals(loop):
 
         def datagram_received(self, data, address):
             self.received.append(data)
-
-    require("datagrams", loop)
 
     async def main():
         server, _ = await loop.create_datagram_endpoint(Echo, ("127.0.0.1", 0))
@@ -250,8 +246,6 @@ def test_ctrl_c_while_a_child_runs_leaves_neither_child_nor_transport(loop):
 
         def pipe_connection_lost(self, fd, exc):
             self.events.append(f"lost {fd}")
-
-    require("children", loop)
 
     async def begin():
         return await loop.subprocess_exec(Interrupt, *CAT)

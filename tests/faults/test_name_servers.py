@@ -10,8 +10,6 @@ import threading
 import time
 
 import pytest
-from channels import require
-
 from support import PROGRAM_HEAD, Recorder, connected, gone, until
 
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
@@ -78,9 +76,6 @@ ASKING = [connection, streams, eyeballs, local_address, server, datagrams, names
 
 @pytest.mark.parametrize("ask", ASKING, ids=lambda ask: ask.__name__)
 def test_whoever_asks_can_give_up_and_the_loop_goes_on(loop, silent_server, ask):
-    if ask is datagrams:
-        require("datagrams", loop)
-
     async def main():
         transport, protocol, peer = await connected()
         start = time.monotonic()

@@ -15,7 +15,6 @@ from channels import (
     open_channel,
     open_pipe,
     read_to_end,
-    require,
     server_context,
     tcp_pair,
 )
@@ -216,8 +215,6 @@ def test_kernel_that_takes_few_bytes_at_a_time_gets_all_of_them_in_order(loop, k
 
 
 def test_pipe_that_takes_few_bytes_at_a_time_gets_all_of_them_in_order(loop):
-    require("pipes", loop)
-
     async def main():
         transport, protocol, peer = await open_pipe("write pipe", small=True)
         for start in range(0, len(PAYLOAD), 7_777):
@@ -232,8 +229,6 @@ def test_pipe_that_takes_few_bytes_at_a_time_gets_all_of_them_in_order(loop):
 
 
 def test_child_that_reads_little_at_a_time_gets_all_of_it_in_order(loop):
-    require("children", loop)
-
     async def main():
         child = await asyncio.create_subprocess_exec(*CAT, stdin=-1, stdout=-1)
         output, _ = await child.communicate(PAYLOAD)

@@ -5,7 +5,6 @@ import contextlib
 import socket
 
 import pytest
-from channels import require
 
 from support import until
 
@@ -27,11 +26,6 @@ class Datagrams(asyncio.DatagramProtocol):
 
     def connection_lost(self, exc):
         self.lost = True
-
-
-@pytest.fixture(autouse=True)
-def datagrams_exist(loop):
-    require("datagrams", loop)
 
 
 async def endpoint(**options):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from channels import require
 
 from support import Recorder, gone, program_output, until
 
@@ -22,7 +21,6 @@ def descriptors():
 @BOTH
 def test_pipe_is_closed_once_and_never_somebody_elses(loop):
     """uvloop #763: connect_read_pipe closed its descriptor twice, the second time somebody else's."""
-    require("pipes", loop)
 
     async def main():
         for connect, end in ((loop.connect_read_pipe, 0), (loop.connect_write_pipe, 1)):
@@ -49,7 +47,6 @@ def test_pipe_is_closed_once_and_never_somebody_elses(loop):
 @BOTH
 def test_pipe_can_be_connected_again_under_the_same_number(loop):
     """uvloop #262: FileExistsError."""
-    require("pipes", loop)
 
     async def main():
         reading, writing = os.pipe()
@@ -71,7 +68,6 @@ def test_pipe_can_be_connected_again_under_the_same_number(loop):
 @BOTH
 def test_child_that_cannot_be_started_leaves_no_descriptor(loop):
     """zuvloop #6, #56: the child's end of its standard input stayed open."""
-    require("children", loop)
 
     async def main():
         warm = await asyncio.create_subprocess_exec("/bin/true")
@@ -89,8 +85,6 @@ def test_child_that_cannot_be_started_leaves_no_descriptor(loop):
 
 @BOTH
 def test_child_that_ran_leaves_no_descriptor(loop):
-    require("children", loop)
-
     async def main():
         warm = await asyncio.create_subprocess_exec("/bin/true")
         await warm.wait()
@@ -109,7 +103,6 @@ def test_child_that_ran_leaves_no_descriptor(loop):
 @pytest.mark.parametrize("arguments", [("/bin/echo", "a\0b"), ("/bin/ec\0ho",)])
 def test_zero_byte_in_an_argument_is_a_value_error(loop, arguments):
     """zuvloop #59: the argument was cut there."""
-    require("children", loop)
 
     async def main():
         with pytest.raises(ValueError, match="null"):
@@ -121,7 +114,6 @@ def test_zero_byte_in_an_argument_is_a_value_error(loop, arguments):
 @BOTH
 def test_no_signal_is_sent_to_a_number_that_is_somebody_elses(loop):
     """cpython #127049: between the end of the child and its being noticed, its number was signalled."""
-    require("children", loop)
 
     async def main():
         child = await asyncio.create_subprocess_exec("/bin/true")
@@ -136,7 +128,6 @@ def test_no_signal_is_sent_to_a_number_that_is_somebody_elses(loop):
 @BOTH
 def test_options_of_popen_are_known(loop):
     """uvloop: process_group, text and encoding were a ValueError of the wrong kind, or unknown."""
-    require("children", loop)
 
     async def main():
         program = "import os; print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())"
@@ -154,7 +145,6 @@ def test_options_of_popen_are_known(loop):
 @BOTH
 def test_standard_input_that_is_given_stays_the_callers(loop):
     """uvloop: a device as standard input ("devstdin")."""
-    require("children", loop)
 
     async def main():
         with open("/dev/null", "rb") as null:

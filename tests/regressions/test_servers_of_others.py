@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 import pytest
-from channels import client_context, require, server_context
+from channels import client_context, server_context
 
 from support import Recorder, gone, until
 
@@ -124,7 +124,6 @@ def test_start_serving_on_a_server_that_serves_is_harmless(loop, kind, tmp_path)
 
     async def main():
         if kind == "unix":
-            require("unix sockets")
             server = await asyncio.start_unix_server(echo, tmp_path / "socket")
             connect = asyncio.open_unix_connection(tmp_path / "socket")
         else:

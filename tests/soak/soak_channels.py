@@ -215,6 +215,21 @@ async def raw_sockets(soak: Soak) -> None:
                     received += len(data)
 
 
+async def children(soak: Soak) -> None:
+    """A child that copies what it is told, waited for, killed, or given up."""
+    child = await asyncio.create_subprocess_exec("/bin/cat", stdin=-1, stdout=-1)
+    way = soak.random.random()
+    if way < 0.7:
+        data = b"c" * soak.random.choice((1, 1000, 200_000))
+        output, _ = await child.communicate(data)
+        assert output == data
+    else:
+        if way < 0.85:
+            child.kill()
+        child._transport.close()
+        await child.wait()
+
+
 async def files(soak: Soak) -> None:
     """Send a file over TCP or a Unix socket, and see it come back or the server hang up."""
     loop = asyncio.get_running_loop()
@@ -241,4 +256,5 @@ ACTIONS: dict[Callable[[Soak], Awaitable[None]], int] = {
     pipes: 5,
     raw_sockets: 5,
     files: 5,
+    children: 2,
 }
