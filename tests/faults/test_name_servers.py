@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+
 from support import PROGRAM_HEAD, Recorder, connected, gone, until
 
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")

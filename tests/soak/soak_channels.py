@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 GARBAGE = (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", bytes(1000))
 DATAGRAM_WAIT_S = 0.02
+CHILDREN_AT_FIRST = 40
 
 
 class Counting(asyncio.Protocol):
@@ -82,6 +83,8 @@ class Channels:
         self._servers = [tls, unix, datagrams]
         self._file.write(b"f" * 50_000)
         self._file.flush()
+        # The pool of threads that start children is soon full: what they need is no growth.
+        await asyncio.gather(*[_child() for _ in range(CHILDREN_AT_FIRST)])
 
     def close(self) -> None:
         """End it."""
@@ -104,6 +107,11 @@ class Channels:
     def file(self) -> Any:
         """A file of 50,000 bytes."""
         return self._file
+
+
+async def _child() -> None:
+    child = await asyncio.create_subprocess_exec("/bin/cat", stdin=-1, stdout=-1)
+    await child.communicate(b"c" * 100_000)
 
 
 async def _dialogue(soak: Soak, connect: Any) -> None:
