@@ -261,3 +261,78 @@ main_on(new_loop(), main)
 """,
         f"lost {errno.ENOSPC}\nTrue\n",
     )
+
+
+@pytest.mark.parametrize("number", [errno.ENOBUFS])
+def test_datagram_that_the_kernel_does_not_take_is_for_error_received(loop_kind, number):
+    """uvloop #601: the endpoint was closed."""
+    failing(
+        loop_kind,
+        f"""
+class Protocol(asyncio.DatagramProtocol):
+    errors, lost = [], False
+    def error_received(self, exc):
+        self.errors.append(exc.errno)
+    def connection_lost(self, exc):
+        self.lost = True
+
+async def main():
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(Protocol, ("127.0.0.1", 0))
+    inject_all(SENDING, transport.get_extra_info("socket").fileno(), {number})
+    for _ in range(3):
+        transport.sendto(b"x", ("127.0.0.1", 9))
+    await until(lambda: len(protocol.errors) == 3)
+    print(protocol.errors, protocol.lost, transport.is_closing(), transport.get_write_buffer_size(), told())
+    transport.close()
+    await until(lambda: protocol.lost)
+main_on(new_loop(), main)
+""",
+        f"{[number] * 3} False False 0 []\n",
+    )
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+def test_pipe_that_fails_ends_alone(loop_kind, way):
+    failing(
+        loop_kind,
+        OTHERS
+        + f"""
+async def main():
+    loop = asyncio.get_running_loop()
+    other = await connected()
+    await others_go_on(*other)
+    reading, writing = os.pipe()
+    ours, theirs = (reading, writing) if {way!r} == "read" else (writing, reading)
+    file = os.fdopen(ours, "rb" if ours == reading else "wb", 0)
+    transport, protocol = await getattr(loop, "connect_{way}_pipe")(Recorder, file)
+    inject_all(SENDING + RECEIVING, ours, errno.EIO)
+    os.write(theirs, b"x") if ours == reading else transport.write(b"x")
+    await gone(protocol)
+    await others_go_on(*other)
+    print(protocol.lost.errno, *protocol.events)
+    os.close(theirs)
+    other[0].abort()
+    other[2].close()
+main_on(new_loop(), main)
+""",
+        f"{errno.EIO} made lost\n",
+    )
+
+
+@pytest.mark.loop_kinds("tideloop")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EMFILE])
+def test_children_are_waited_for_where_there_is_no_pidfd(loop_kind, number):
+    failing(
+        loop_kind,
+        f"""
+async def main():
+    inject(("pidfd_open", None, {number}))
+    for options in ({{}}, {{"preexec_fn": int}}):
+        child = await asyncio.create_subprocess_exec("/bin/sh", "-c", "read line; exit 3", stdin=-1, **options)
+        await child.communicate(b"x\\n")
+        print(child.returncode, told())
+main_on(new_loop(), main)
+""",
+        "3 []\n3 []\n",
+    )
