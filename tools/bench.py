@@ -1,6 +1,6 @@
 """Measure Tideloop beside asyncio, uvloop and rloop in one run, and write the table into README.md.
 
-    make bench          about five minutes; needs an otherwise idle machine, and the shared directory's benchmarks
+    make bench          about ten minutes; needs an otherwise idle machine, and the shared directory's benchmarks
 
 The Python is an optimised one where there is one (a Python built without profile-guided optimisation makes every loop
 look alike), in an environment of its own with a release wheel. BENCH_PYTHON=… names another.
@@ -36,7 +36,17 @@ ROWS = {
     "gather_100": "`gather` of 100",
     "task_group_100": "`TaskGroup` of 100",
 }
-ECHO = {"protocol": "TCP echo of 1 KiB, 100 connections, protocols", "streams": "the same, streams"}
+# Kind of server, connections, what the table calls it. Not every peer has every channel.
+ECHO = (
+    ("protocol", 100, "echo of 1 KiB over TCP, 100 connections, protocols"),
+    ("streams", 100, "the same, streams"),
+    ("sock", 100, "the same, `sock_recv` and `sock_sendall`"),
+    ("unix", 100, "the same over Unix sockets, protocols"),
+    ("udp", 8, "the same over UDP, 8 peers"),
+    ("tls", 8, "the same over TLS, 8 connections, protocols"),
+    ("tls_streams", 8, "the same over TLS, 8 connections, streams"),
+)
+LACKING = {"tls": ("rloop",), "tls_streams": ("rloop",), "unix": ("rloop",)}
 OPTIMISED = "import sysconfig; assert '--enable-optimizations' in (sysconfig.get_config_var('CONFIG_ARGS') or '')"
 
 
@@ -49,7 +59,9 @@ def main() -> None:
     shutil.copytree(SHARED / "bench", BUILD / "suite", dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
     run(["cargo", "build", "--quiet", "--release"], cwd=BUILD / "suite" / "loadgen")
     names = [*peers, "tideloop"]
-    table = micro(names) | {title: echo(kind, names) for kind, title in ECHO.items()}
+    table = micro(names)
+    for kind, connections, title in ECHO:
+        table[title] = echo(kind, connections, [name for name in names if name not in LACKING.get(kind, ())])
     write(table, names, python)
 
 
@@ -103,10 +115,11 @@ def micro(names: list[str]) -> dict[str, dict[str, float]]:
     return {ROWS[row]: nanoseconds for row, nanoseconds in rows.items()}
 
 
-def echo(kind: str, names: list[str]) -> dict[str, float]:
+def echo(kind: str, connections: int, names: list[str]) -> dict[str, float]:
     """Nanoseconds of server CPU per message."""
     out = BUILD / f"echo-{kind}.json"
-    run([str(PYTHON), str(BUILD / "suite" / "echo_compare.py"), kind, "--json", str(out), *names])
+    command = [str(PYTHON), str(BUILD / "suite" / "echo_compare.py"), kind, "-c", str(connections)]
+    run([*command, "--json", str(out), *names])
     rows: dict[str, float] = json.loads(out.read_text())
     return {name: us * 1000 for name, us in rows.items()}
 
@@ -123,10 +136,10 @@ def write(table: dict[str, dict[str, float]], names: list[str], python: str) -> 
         "|---|" + "--:|" * len(names),
     ]
     for title, row in table.items():
-        peers = [f"{row[name]:.0f} ({row[name] / row['tideloop']:.1f}×)" for name in names[:-1]]
+        peers = [f"{row[name]:.0f} ({row[name] / row['tideloop']:.1f}×)" if name in row else "–" for name in names[:-1]]
         lines.append(f"| {title} | " + " | ".join([*peers, f"**{row['tideloop']:.0f}**"]) + " |")
     for name in names[:-1]:
-        ratios = [row[name] / row["tideloop"] for title, row in table.items() if title not in ECHO.values()]
+        ratios = [table[title][name] / table[title]["tideloop"] for title in ROWS.values()]
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         print(f"geometric mean over the rows without sockets: {mean:.2f} × {name}")
     text = README.read_text()
