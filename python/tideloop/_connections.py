@@ -166,6 +166,7 @@ class Connections(Tls):
             await connected
         except BaseException:
             transport.close()
+            del connected  # the exception's traceback leads back to this frame
             raise
         return transport, protocol
 

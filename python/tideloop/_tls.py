@@ -64,6 +64,7 @@ class Tls(SockCalls):
             transport.close()
             begins.cancel()
             resumes.cancel()
+            del waiter, tls  # the exception's traceback leads back to this frame
             raise
         _let_reader_pause(protocol, transport, app_transport)
         return app_transport

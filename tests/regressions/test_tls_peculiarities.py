@@ -1,10 +1,12 @@
 """Bugs of TLS that users of other loops met, each with its number: none of them may be ours."""
 
 import asyncio
+import gc
 import logging
 import socket
 import ssl
 import time
+import weakref
 
 import pytest
 from tls_support import (
@@ -116,6 +118,36 @@ def test_a_reader_pauses_the_transport_that_it_has_after_start_tls(run):
         await server.wait_closed()
         await until(lambda: len(asyncio.all_tasks()) == 1)
         assert seen == [True]
+
+    run(main())
+
+
+def test_a_failed_start_leaves_nothing_for_the_collector(run, loop):
+    """cpython #159049: the exception's traceback led back to itself, and kept the transport until a collection."""
+
+    async def main():
+        other, client, refused = Recorder(), asyncio.Protocol(), []
+        server = await loop.create_server(lambda: other, LOCAL, 0)
+        made, _ = await loop.create_connection(lambda: client, *server.sockets[0].getsockname())
+        transport = weakref.ref(made)
+        del made
+        await until(lambda: other.transport is not None)
+        accepting = loop.create_task(loop.start_tls(other.transport, other, server_context(), server_side=True))
+        gc.disable()
+        try:
+            try:  # pytest.raises() would make a cycle of its own
+                await loop.start_tls(transport(), client, client_context("other.test"), server_hostname="localhost")
+            except ssl.SSLCertVerificationError:
+                refused.append(True)
+            await until(lambda: transport() is None)
+        finally:
+            gc.enable()
+        assert refused
+        with pytest.raises(OSError):
+            await accepting
+        await gone(other)
+        server.close()
+        await server.wait_closed()
 
     run(main())
 
