@@ -37,6 +37,7 @@ def test_threshold_is_a_tenth_of_a_second_at_first(loop):
 
 
 def test_slow_callback_is_logged_with_its_duration(debug_loop, caplog):
+    """uvloop #656, #611: what blocked the loop is named."""
     debug_loop.call_soon(slow)
     turn(debug_loop)
     (record,) = [record for record in caplog.records if "took" in record.message]
@@ -52,6 +53,8 @@ def test_slow_callback_is_logged_with_its_duration(debug_loop, caplog):
 
 
 def test_slow_task_is_logged_as_the_task(debug_loop, caplog):
+    """uvloop #656."""
+
     async def slow_task():
         slow()
 

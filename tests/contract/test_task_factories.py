@@ -114,6 +114,7 @@ def test_eager_factory_is_given_back_as_it_was_set(eager):
 
 @needs_eager
 def test_eager_task_runs_up_to_its_first_wait_at_once(eager):
+    """uvloop #754, #746, #718, #748."""
     ran = []
 
     async def child():
@@ -133,6 +134,8 @@ def test_eager_task_runs_up_to_its_first_wait_at_once(eager):
 
 @needs_eager
 def test_eager_task_that_does_not_wait_is_done_at_once(eager):
+    """uvloop #754, #746, #718, #748."""
+
     async def child():
         return "done"
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -229,3 +230,21 @@ def test_development_mode_survives_every_channel(loop_kind):
         flags=("-X", "dev"),
     )
     assert output.splitlines() == ["b'tcp'", "b'unix'"]
+
+
+@OURS
+def test_child_that_is_slow_to_start_does_not_hold_the_loop(loop):
+    """uvloop #118, cpython #146181, #104372, #81444: the loop stood still until the program had begun."""
+
+    async def main():
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec("/bin/true", preexec_fn=lambda: time.sleep(0.3))
+        )
+        ticks = 0
+        while not starting.done():
+            await asyncio.sleep(0.001)
+            ticks += 1
+        assert ticks > 20
+        assert await (await starting).wait() == 0
+
+    loop.run_until_complete(main())
