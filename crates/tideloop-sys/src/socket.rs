@@ -191,7 +191,11 @@ pub(crate) fn name(address: SocketAddrAny) -> Option<Name> {
         return SocketAddr::try_from(address).ok().map(Name::Ip);
     }
     let address = SocketAddrUnix::try_from(address).ok()?;
-    let path = match (address.path_bytes(), address.abstract_name()) {
+    #[cfg(target_os = "linux")]
+    let abstract_name = address.abstract_name();
+    #[cfg(not(target_os = "linux"))]
+    let abstract_name: Option<&[u8]> = None;
+    let path = match (address.path_bytes(), abstract_name) {
         (Some(path), _) => path.to_vec(),
         (None, Some(name)) if !name.is_empty() => [b"\0", name].concat(),
         // rustix shows a socket that was not bound as one with an abstract name of no bytes, which nobody has.

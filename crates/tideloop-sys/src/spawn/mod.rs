@@ -29,6 +29,7 @@ pub const SUPPORTED: bool = cfg!(target_os = "linux");
 
 /// Which signals a thread leaves alone.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub struct SignalMask(libc::sigset_t);
 
 impl std::fmt::Debug for SignalMask {
