@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import socket
+import sys
 from asyncio import constants
 from collections.abc import Awaitable
 from typing import IO, Any, Protocol
@@ -23,6 +24,9 @@ __all__ = ["Sendfile"]
 
 # One system call sends at most this much, about 0.4 ms of copying: then others have their turn.
 SEND_BYTES_PER_CALL_MAX = 1024 * 1024
+
+# From 3.14 on, where the file stands does not matter with offset 0 either, and it is set also where nothing was sent.
+_SEEKS_ALWAYS = sys.version_info >= (3, 14)
 
 _MODES = constants._SendfileMode
 
@@ -121,8 +125,7 @@ class Sendfile(SockCalls):
     async def _sendfile_fallback(self, transport: Any, file: Any, offset: int, count: int | None) -> int:
         writer = _FallbackProtocol(self, transport)
         sent = 0
-        if offset:
-            file.seek(offset)
+        _seek(file, offset)
         try:
             buffer = bytearray(_block_bytes(count))
             while room := _room(buffer, sent, count):
@@ -139,8 +142,7 @@ class Sendfile(SockCalls):
 
     async def _sock_sendfile_fallback(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
         sent = 0
-        if offset:
-            file.seek(offset)
+        _seek(file, offset)
         try:
             buffer = bytearray(_block_bytes(count))
             while room := _room(buffer, sent, count):
@@ -215,7 +217,7 @@ async def _send_by_kernel(receiver: _Receiver, file: Any, offset: int, count: in
                 await receiver.wait()  # the socket is full
         return sent
     finally:
-        if sent:
+        if sent or _SEEKS_ALWAYS:
             os.lseek(file_fd, offset + sent, os.SEEK_SET)
 
 
@@ -252,6 +254,12 @@ def _block_bytes(count: int | None) -> int:
 def _room(buffer: bytearray, sent: int, count: int | None) -> memoryview:
     """Where the next block is read to; empty when everything is sent."""
     return memoryview(buffer)[: len(buffer) if not count else min(count - sent, len(buffer))]
+
+
+def _seek(file: Any, offset: int) -> None:
+    """Go to where the fallback begins to read."""
+    if hasattr(file, "seek") if _SEEKS_ALWAYS else offset:
+        file.seek(offset)
 
 
 def _set_position(file: Any, offset: int, sent: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,8 @@ def test_a_part_of_a_file_and_what_lies_beyond_its_end(
             assert await loop.sock_sendfile(ours, file, offset, count) == sent
             ours.close()
         assert await loop.run_in_executor(None, receive_all, peer) == CONTENT[offset : offset + sent]
-        # Nothing sent: the position is what it was.
-        assert file.tell() == (offset + sent if sent else 7)
+        # Nothing sent: up to 3.13 the position is what it was.
+        assert file.tell() == (offset + sent if sent or sys.version_info >= (3, 14) else 7)
         peer.close()
 
     run(main())
