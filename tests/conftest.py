@@ -29,9 +29,14 @@ LOOP_KINDS = ("asyncio", "tideloop")
 # What is judged by asyncio: the same tests must pass on both.
 ON_BOTH = tuple(Path(__file__).parent / folder for folder in ("contract", "integration"))
 
-# Who starts the tests in the background has SIGINT ignored, and so would every program that they start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Who starts the tests in the background has these ignored, and so would every program that they start and signal.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 def _native_missing() -> str | None:
