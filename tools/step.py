@@ -32,6 +32,18 @@ PYTEST_END = re.compile(r"^=*\s*((?:\d+ \w+(?:, )?)+) in [\d.]+s(?: \([\d:]+\))?
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
+def heed_signals() -> None:
+    """Have programs that are started from here end by Ctrl+C and its like: whoever runs this in the background may have
+    these signals ignored, which is inherited, and tests interrupt what they start."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+# On import: only the main thread may, and steps run in others too.
+heed_signals()
+
+
 def main() -> None:
     if len(sys.argv) < 4 or sys.argv[2] != "--":
         sys.exit(__doc__)
@@ -41,7 +53,6 @@ def main() -> None:
 def step(name: str, command: list[str], env: dict[str, str] | None = None) -> bool:
     """Run `command` as the check `name`, `env` added to the environment; True when it passed."""
     print(f"--- {name}: {' '.join(command)}", flush=True)
-    heed_signals()
     began = time.monotonic()
     status, text = run(command, {**os.environ, **(env or {})})
     seconds = time.monotonic() - began
@@ -49,14 +60,6 @@ def step(name: str, command: list[str], env: dict[str, str] | None = None) -> bo
     print(f"--- {name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s", flush=True)
     note({"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1)})
     return status == 0
-
-
-def heed_signals() -> None:
-    """Have programs that are started from here end by Ctrl+C and its like: whoever runs this in the background may have
-    these signals ignored, which is inherited, and tests interrupt what they start."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def missing(sentence: str, is_failure: bool) -> bool:
