@@ -189,6 +189,8 @@ def test_reset_is_raised_from_streams_on_both_sides(loop):
     loop.run_until_complete(main())
 
 
+# asyncio's writelines() of 3.12.0 to 3.12.8 and of 3.13.0 and 3.13.1 forgets flow control (cpython #127655).
+@pytest.mark.loop_kinds("tideloop")
 @pytest.mark.parametrize("kind", SOCKETS)
 def test_kernel_that_takes_few_bytes_at_a_time_gets_all_of_them_in_order(loop, kind):
     async def main():
