@@ -172,7 +172,9 @@ def test_a_pipe_is_no_regular_file(run: Run) -> None:
         with open(reader, "rb", buffering=0) as pipe:
             os.write(writer, b"from a pipe")
             os.close(writer)
-            with pytest.raises(asyncio.SendfileNotAvailableError):
+            # From 3.14 on the file is put where it was, and a pipe cannot be.
+            error = OSError if sys.version_info >= (3, 14) else asyncio.SendfileNotAvailableError
+            with pytest.raises(error):
                 await loop.sock_sendfile(ours, pipe, 0, 11, fallback=False)
         ours.close()
         peer.close()

@@ -56,7 +56,7 @@ def test_the_status_of_a_process_that_a_signal_ends_is_negative(run, number):
 def test_the_exit_status(run, status):
     async def main():
         process = await SHELL(f"exit {status}")
-        assert process.returncode is None
+        assert process.returncode in (None, status)  # it may have ended already
         assert await process.wait() == status == process.returncode
 
     run(main())
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_program(run, tmp_path):
     async def main():
         with pytest.raises(OSError, match="Exec format error") as caught:
             await EXEC(path)
-        assert caught.value.filename == path
+        assert os.fspath(caught.value.filename) == str(path)  # asyncio has either
 
     run(main())
 

@@ -172,6 +172,8 @@ def test_child_that_is_reaped_by_somebody_else_ends_with_a_warning_and_no_hang(l
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
+# asyncio of 3.14 fails to start a child that is gone before it is looked for.
+@pytest.mark.loop_kinds("tideloop")
 def test_program_that_ignores_sigchld_hears_of_the_ends(loop_kind):
     """The kernel reaps children by itself then; their statuses are lost, but not their ends."""
     done = run_program(
