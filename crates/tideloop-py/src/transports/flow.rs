@@ -8,6 +8,7 @@ use tideloop_core::water_marks::WaterMarks;
 use super::SocketTransport;
 use super::report::report;
 use crate::error::leaves_the_loop;
+use crate::event_loop::EventLoop;
 use crate::slots;
 
 /// asyncio's defaults: 64 KiB, and the high mark is four times the low one.
@@ -23,7 +24,7 @@ impl SocketTransport {
             state.protocol_paused |= pause;
             pause
         });
-        if pause { Self::tell_protocol(slf, "pause_writing", "protocol.pause_writing() failed") } else { Ok(()) }
+        if pause { Self::tell_protocol(slf, "pause_writing") } else { Ok(()) }
     }
 
     /// Resumes the protocol where the write buffer is at or below the low mark.
@@ -34,25 +35,19 @@ impl SocketTransport {
             state.protocol_paused &= !resume;
             resume
         });
-        if resume { Self::tell_protocol(slf, "resume_writing", "protocol.resume_writing() failed") } else { Ok(()) }
+        if resume { Self::tell_protocol(slf, "resume_writing") } else { Ok(()) }
     }
 
     #[cold]
-    fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
+    fn tell_protocol(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
         let py = slf.py();
         let (protocol, event_loop, context) = slf
             .get()
             .state
             .with(py, |state| (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py)));
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
-        match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => {
-                let subjects = [("transport", slf.as_any()), ("protocol", protocol.bind(py))];
-                report(event_loop.bind(py), message, error, &subjects)
-            }
-        }
+        let subjects = [("transport", slf.as_any()), ("protocol", protocol.bind(py))];
+        tell_flow(event_loop.bind(py), protocol.bind(py), context.as_ref(), method, &subjects)
     }
 
     /// `set_write_buffer_limits()`.
@@ -66,6 +61,23 @@ impl SocketTransport {
         // Bytes collected in this turn were written under the old limits, and count as tried.
         Self::send_collected(slf)?;
         Self::pause_protocol_above_high(slf)
+    }
+}
+
+/// Calls `pause_writing()` or `resume_writing()` in the connection's context; what it raises is reported.
+#[cold]
+pub(super) fn tell_flow(
+    event_loop: &Bound<'_, EventLoop>,
+    protocol: &Bound<'_, PyAny>,
+    context: Option<&Py<PyAny>>,
+    method: &str,
+    subjects: &[(&str, &Bound<'_, PyAny>)],
+) -> PyResult<()> {
+    let py = event_loop.py();
+    match slots::in_copy_of(py, context, || protocol.call_method0(method)) {
+        Ok(_) => Ok(()),
+        Err(error) if leaves_the_loop(py, &error) => Err(error),
+        Err(error) => report(event_loop, &format!("protocol.{method}() failed"), error, subjects),
     }
 }
 

@@ -8,6 +8,10 @@ use crate::error::{leaves_the_loop, unraisable};
 use crate::event_loop::EventLoop;
 use crate::names;
 
+/// After so many writes to a connection that is lost, each one more is warned of: asyncio's
+/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
+const LOST_WRITES_SILENT_MAX: u32 = 5;
+
 /// Calls the loop's exception handler. What that raises itself is not for the caller, but for `SystemExit` and
 /// `KeyboardInterrupt`.
 #[cold]
@@ -64,6 +68,15 @@ pub(super) fn debug_error(
         let keywords = PyDict::new(py);
         keywords.set_item(intern!(py, "exc_info"), error.value(py))?;
         names::logger(py)?.call_method(intern!(py, "debug"), ("%r: %s", subject, message), Some(&keywords))?;
+    }
+    Ok(())
+}
+
+/// Warns of a write that was dropped, `before` of which were dropped before it.
+#[cold]
+pub(super) fn warn_of_lost_write(py: Python<'_>, before: u32, text: &str) -> PyResult<()> {
+    if before >= LOST_WRITES_SILENT_MAX {
+        names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
     }
     Ok(())
 }

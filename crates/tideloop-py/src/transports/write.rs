@@ -15,15 +15,11 @@ use tideloop_sys::socket;
 
 use super::SocketTransport;
 use super::lifecycle::{fail_waiter, wake};
-use super::report::report;
+use super::report::{report, warn_of_lost_write};
 use super::state::{Sent, SentNow, Written};
 use super::tls::TlsProtocol;
 use crate::error::{leaves_the_loop, os_error};
-use crate::{names, slots};
-
-/// After so many writes to a connection that is lost, each one more is warned of: asyncio's
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
-pub(super) const LOST_WRITES_SILENT_MAX: u32 = 5;
+use crate::slots;
 
 const WRITE_FAILED: &str = "Fatal write error on socket transport";
 
@@ -79,10 +75,7 @@ impl SocketTransport {
             Written::Queued => Self::pause_protocol_above_high(slf),
             Written::Dropped(before, segment) => {
                 drop(segment);
-                if before >= LOST_WRITES_SILENT_MAX {
-                    names::logger(py)?.call_method1(intern!(py, "warning"), ("socket.send() raised exception.",))?;
-                }
-                Ok(())
+                warn_of_lost_write(py, before, "socket.send() raised exception.")
             }
         }
     }

@@ -15,10 +15,10 @@ use tideloop_sys::{datagram, socket};
 use super::DatagramTransport;
 use super::peers;
 use super::state::{Family, Queued, Target};
-use crate::error::{leaves_the_loop, os_error};
-use crate::transports::report::report;
-use crate::transports::write::{LOST_WRITES_SILENT_MAX, copied};
-use crate::{names, slots};
+use crate::error::os_error;
+use crate::transports::flow::tell_flow;
+use crate::transports::report::warn_of_lost_write;
+use crate::transports::write::copied;
 
 const WRITE_FAILED: &str = "Fatal write error on datagram transport";
 
@@ -114,10 +114,7 @@ impl DatagramTransport {
             state.conn_lost = before.saturating_add(1);
             before
         });
-        if before >= LOST_WRITES_SILENT_MAX {
-            names::logger(py)?.call_method1(intern!(py, "warning"), ("socket.send() raised exception.",))?;
-        }
-        Ok(())
+        warn_of_lost_write(py, before, "socket.send() raised exception.")
     }
 
     #[inline]
@@ -224,7 +221,7 @@ impl DatagramTransport {
             state.protocol_paused |= pause;
             pause
         });
-        if pause { Self::tell_protocol(slf, "pause_writing", "protocol.pause_writing() failed") } else { Ok(()) }
+        if pause { Self::tell_protocol(slf, "pause_writing") } else { Ok(()) }
     }
 
     fn resume_protocol_below_low(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -233,25 +230,19 @@ impl DatagramTransport {
             state.protocol_paused &= !resume;
             resume
         });
-        if resume { Self::tell_protocol(slf, "resume_writing", "protocol.resume_writing() failed") } else { Ok(()) }
+        if resume { Self::tell_protocol(slf, "resume_writing") } else { Ok(()) }
     }
 
     #[cold]
-    fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
+    fn tell_protocol(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
         let py = slf.py();
         let (protocol, event_loop, context) = slf
             .get()
             .state
             .with(py, |state| (state.protocol.cloned(py), state.event_loop.cloned(py), state.context.cloned(py)));
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
-        match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => {
-                let subjects = [("transport", slf.as_any()), ("protocol", protocol.bind(py))];
-                report(event_loop.bind(py), message, error, &subjects)
-            }
-        }
+        let subjects = [("transport", slf.as_any()), ("protocol", protocol.bind(py))];
+        tell_flow(event_loop.bind(py), protocol.bind(py), context.as_ref(), method, &subjects)
     }
 }
 

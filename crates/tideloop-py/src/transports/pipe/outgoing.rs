@@ -3,7 +3,6 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use pyo3::exceptions::{PyBrokenPipeError, PyOSError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use tideloop_core::water_marks::WaterMarks;
@@ -14,12 +13,10 @@ use super::write::WritePipeTransport;
 use super::{Base, connection_lost, schedule_end, sync_interest};
 use crate::error::{leaves_the_loop, os_error};
 use crate::event_loop::{EventLoop, Interest, Readiness};
-use crate::transports::report::{debug_error, info, report};
-use crate::{names, slots};
+use crate::slots;
+use crate::transports::flow::tell_flow;
+use crate::transports::report::{debug_error, info, report, warn_of_lost_write};
 
-/// After so many writes to a pipe that is lost, each one more is warned of: asyncio's
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
-const LOST_WRITES_SILENT_MAX: u32 = 5;
 /// Segments that go into one `writev` at most; the array lives on the stack (1 KiB).
 const SEGMENTS_PER_WRITE_MAX: usize = 64;
 
@@ -126,11 +123,7 @@ impl WritePipeTransport {
             Written::Failed(error) => Self::fail(slf, os_error(py, &error), WRITE_FAILED),
             Written::Dropped(before, segment) => {
                 drop(segment);
-                if before >= LOST_WRITES_SILENT_MAX {
-                    let text = "pipe closed by peer or os.write(pipe, data) raised exception.";
-                    names::logger(py)?.call_method1(intern!(py, "warning"), (text,))?;
-                }
-                Ok(())
+                warn_of_lost_write(py, before, "pipe closed by peer or os.write(pipe, data) raised exception.")
             }
         }
     }
@@ -231,7 +224,7 @@ impl WritePipeTransport {
             state.protocol_paused |= pause;
             pause
         });
-        if pause { Self::tell_protocol(slf, "pause_writing", "protocol.pause_writing() failed") } else { Ok(()) }
+        if pause { Self::tell_protocol(slf, "pause_writing") } else { Ok(()) }
     }
 
     fn resume_protocol_below_low(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -240,22 +233,16 @@ impl WritePipeTransport {
             state.protocol_paused &= !resume;
             resume
         });
-        if resume { Self::tell_protocol(slf, "resume_writing", "protocol.resume_writing() failed") } else { Ok(()) }
+        if resume { Self::tell_protocol(slf, "resume_writing") } else { Ok(()) }
     }
 
-    fn tell_protocol(slf: &Bound<'_, Self>, method: &str, message: &str) -> PyResult<()> {
+    fn tell_protocol(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
         let py = slf.py();
         let (protocol, event_loop, context) = slf.get().state.with(py, |state| {
             (state.base.protocol.cloned(py), state.base.event_loop.cloned(py), state.base.context.cloned(py))
         });
         let (Some(protocol), Some(event_loop)) = (protocol, event_loop) else { return Ok(()) };
-        match slots::in_copy_of(py, context.as_ref(), || protocol.bind(py).call_method0(method)) {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => {
-                let subjects = [("transport", slf.as_any()), ("protocol", protocol.bind(py))];
-                report(event_loop.bind(py), message, error, &subjects)
-            }
-        }
+        let subjects = [("transport", slf.as_any()), ("protocol", protocol.bind(py))];
+        tell_flow(event_loop.bind(py), protocol.bind(py), context.as_ref(), method, &subjects)
     }
 }

@@ -16,11 +16,9 @@ use super::TlsProtocol;
 use super::engine::{Engine, Written};
 use super::lower::Lower;
 use super::state::Phase;
-use crate::error::leaves_the_loop;
-use crate::names;
-use crate::slots;
 use crate::transports::SocketTransport;
-use crate::transports::report::report;
+use crate::transports::flow::tell_flow;
+use crate::transports::report::warn_of_lost_write;
 
 /// Bytes written in one turn that are encrypted and sent at once instead of being collected further.
 const COLLECTED_BYTES_MAX: usize = 64 * 1024;
@@ -31,10 +29,6 @@ const CIPHERTEXT_BYTES_MAX: usize = 128 * 1024;
 const SEGMENT_BYTES_MIN: usize = 4 * 1024;
 /// The largest record's plaintext.
 const RECORD_BYTES_MAX: usize = 16 * 1024;
-
-/// After so many writes to a connection that is lost, each one more is warned of: asyncio's
-/// `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
-const LOST_WRITES_SILENT_MAX: u32 = 5;
 
 const PROTOCOL_FAILED: &str = "Fatal error on SSL protocol";
 
@@ -119,10 +113,7 @@ impl TlsProtocol {
             // The loss of the connection counts as one.
             before + u32::from(state.lost)
         });
-        if before >= LOST_WRITES_SILENT_MAX {
-            names::logger(py)?.call_method1(intern!(py, "warning"), ("SSL connection is closed",))?;
-        }
-        Ok(())
+        warn_of_lost_write(py, before, "SSL connection is closed")
     }
 
     /// Encrypts what was collected, and sends it, as far as the transport below takes it.
@@ -232,15 +223,9 @@ impl TlsProtocol {
         let (app, transport) = slf.get().state.with(py, |state| (state.app.cloned(py), state.transport.cloned(py)));
         let Some(app) = app else { return Ok(()) };
         let context = slf.get().call_context(py)?;
-        match slots::in_copy_of(py, context.as_ref(), || app.bind(py).call_method0(method)) {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => {
-                let transport = transport.into_pyobject(py)?.into_any();
-                let subjects = [("transport", &transport), ("protocol", slf.as_any())];
-                report(&slf.get().event_loop(py)?, &format!("protocol.{method}() failed"), error, &subjects)
-            }
-        }
+        let transport = transport.into_pyobject(py)?.into_any();
+        let subjects = [("transport", &transport), ("protocol", slf.as_any())];
+        tell_flow(&slf.get().event_loop(py)?, app.bind(py), context.as_ref(), method, &subjects)
     }
 }
 
