@@ -13,6 +13,7 @@ pub mod parking;
 pub mod ready;
 pub mod registrations;
 pub mod timers;
+pub mod wait_queue;
 pub mod water_marks;
 pub mod write_buffer;
 
