@@ -1,0 +1,47 @@
+"""Tasks and what is composed of them: the names of :mod:`asyncio.tasks`."""
+
+from __future__ import annotations
+
+import sys
+from asyncio import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    all_tasks,
+    as_completed,
+    create_task,
+    current_task,
+    ensure_future,
+    gather,
+    run_coroutine_threadsafe,
+    shield,
+    sleep,
+    wait,
+    wait_for,
+)
+
+from ._native import Task
+
+__all__ = [
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "Task",
+    "all_tasks",
+    "as_completed",
+    "create_task",
+    "current_task",
+    "ensure_future",
+    "gather",
+    "run_coroutine_threadsafe",
+    "shield",
+    "sleep",
+    "wait",
+    "wait_for",
+]
+
+if sys.version_info >= (3, 12):
+    from asyncio import create_eager_task_factory as create_eager_task_factory
+    from asyncio import eager_task_factory as eager_task_factory
+
+    __all__ += ["create_eager_task_factory", "eager_task_factory"]
