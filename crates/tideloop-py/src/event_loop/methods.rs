@@ -11,7 +11,8 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::inbox::Inbox;
 
-use super::scheduling::{seconds, time};
+use super::clock::LoopClock;
+use super::scheduling::seconds;
 use super::watchers::Direction;
 use super::{EventLoop, Handle, Kernel, LoopState, TimerHandle, fork, turn};
 use crate::cell::Cell;
@@ -37,6 +38,7 @@ impl EventLoop {
             state: Cell::new(LoopState::new()),
             kernel: Cell::new(Some(Arc::new(kernel))),
             inbox: Inbox::new(),
+            clock: LoopClock::real(),
             current: task::current::Current::new(),
             schedules_natively,
             fork_generation: AtomicU64::new(fork::generation()),
@@ -262,6 +264,12 @@ impl EventLoop {
         Self::watch_signals(slf, fd)
     }
 
+    /// For tests: the loop's clock stands at `ns` nanoseconds; None makes it the system's again. Where a loop with such
+    /// a clock would wait, it calls `self._advance_clock(earliest)`, the earliest deadline in nanoseconds or None.
+    fn _simulate_clock(&self, ns: Option<u64>) {
+        self.clock.simulate(ns);
+    }
+
     /// How many timers wait.
     fn _timers_pending(&self, py: Python<'_>) -> usize {
         self.with_state(py, |state| state.timers.len())
@@ -292,7 +300,7 @@ impl EventLoop {
         args: &Bound<'_, PyTuple>,
         context: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<TimerHandle>> {
-        let when = time() + seconds(delay, "delay must not be None", "delay")?;
+        let when = slf.get().time() + seconds(delay, "delay must not be None", "delay")?;
         Self::call_at_native(slf, when, callback, args, context, "call_later")
     }
 

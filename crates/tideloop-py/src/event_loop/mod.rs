@@ -4,6 +4,7 @@
 //! Python half (`python/tideloop/_loop.py`) derives the public `EventLoop` from the class below and adds what is
 //! not hot: starting and closing, executors, signals, name look-up, making connections.
 
+mod clock;
 mod entry;
 mod fork;
 mod handle;
@@ -41,7 +42,6 @@ pub use entry::{Entry, Readiness};
 pub use fork::generation as fork_generation;
 pub use handle::{Handle, TimerHandle};
 pub use io::{Interest, IoTarget};
-pub(crate) use scheduling::time;
 pub(crate) use watchers::{Direction, Wanted};
 
 /// Seconds; asyncio's default for `loop.slow_callback_duration`.
@@ -95,6 +95,7 @@ pub struct EventLoop {
     /// None once the loop is closed.
     kernel: Cell<Option<Arc<Kernel>>>,
     inbox: Inbox<Py<Handle>>,
+    clock: clock::LoopClock,
     /// The task that runs, as far as asyncio does not keep it.
     pub(crate) current: crate::task::current::Current,
     /// No derived class replaces `call_soon`, so that entries may go to the ready queue directly.

@@ -4,23 +4,16 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use tideloop_sys::clock;
 
+use super::clock::NANOSECONDS;
 use super::{Entry, EventLoop, Handle, TimerHandle};
 use crate::{names, slots};
-
-const NANOSECONDS: f64 = 1e9;
 
 /// The first nanosecond of the monotonic clock at which a timer for `when` seconds may fire. One nanosecond is
 /// added because the product may have been rounded down, and a timer never fires early.
 pub(super) fn deadline_ns(when: f64) -> u64 {
     // A float that is too large, infinity too, becomes u64::MAX: never. A negative one becomes 0: at once.
     ((when * NANOSECONDS).ceil() as u64).saturating_add(1)
-}
-
-/// Seconds on the loop's clock, which is `time.monotonic()`'s.
-pub(crate) fn time() -> f64 {
-    clock::now_ns() as f64 / NANOSECONDS
 }
 
 impl EventLoop {

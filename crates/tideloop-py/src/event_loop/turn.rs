@@ -186,6 +186,9 @@ impl Turn<'_, '_> {
     fn park(&mut self, earliest: Option<u64>) -> PyResult<()> {
         let py = self.event_loop.py();
         task::current::settle(py, self.event_loop);
+        if let Some(due_ns) = self.event_loop.get().clock.simulated_due_ns() {
+            return self.park_simulated(earliest, due_ns);
+        }
         let timeout = self.time_to_wait(earliest)?;
         let event_loop = self.event_loop;
         let inbox = &event_loop.get().inbox;
@@ -211,6 +214,16 @@ impl Turn<'_, '_> {
         // What the wake-up makes ready runs now; the turn after it asks the kernel again.
         (self.turns_since_poll, self.turns_to_look) = (POLL_TURNS_MAX, 1);
         outcome.map(|_| ())
+    }
+
+    /// `park` on a simulated clock: takes what the kernel has, and lets time pass only if that was nothing.
+    #[cold]
+    fn park_simulated(&mut self, earliest: Option<u64>, due_ns: u64) -> PyResult<()> {
+        let found = self.poll(Timeout::Now)?;
+        if found > 0 || earliest.is_some_and(|earliest| earliest <= due_ns) {
+            return Ok(());
+        }
+        EventLoop::advance_simulated_clock(self.event_loop, earliest)
     }
 
     /// How long to wait, with the timer descriptor armed for the earliest deadline: a poll's own time-out is late
@@ -279,12 +292,17 @@ impl Turn<'_, '_> {
         let event_loop = self.event_loop;
         let this = event_loop.get();
         let Some(deadline) = this.with_state(py, |state| state.timers.earliest()) else { return };
-        let elapsed = ticks::now().wrapping_sub(self.seen_ticks);
-        if deadline > self.seen_ns && elapsed < ticks::at_most_in(deadline - self.seen_ns) {
-            return;
-        }
-        (self.seen_ns, self.seen_ticks) = (clock::now_ns(), ticks::now());
-        while let Some(timer) = this.with_state(py, |state| state.timers.pop_due(self.seen_ns)) {
+        let due_ns = if let Some(simulated) = this.clock.simulated_due_ns() {
+            simulated
+        } else {
+            let elapsed = ticks::now().wrapping_sub(self.seen_ticks);
+            if deadline > self.seen_ns && elapsed < ticks::at_most_in(deadline - self.seen_ns) {
+                return;
+            }
+            (self.seen_ns, self.seen_ticks) = (clock::now_ns(), ticks::now());
+            self.seen_ns
+        };
+        while let Some(timer) = this.with_state(py, |state| state.timers.pop_due(due_ns)) {
             timer.get().set_key(py, None);
             this.push(py, Entry::Handle(timer.into_bound(py).into_super().unbind()));
         }

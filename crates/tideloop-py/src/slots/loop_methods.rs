@@ -27,8 +27,10 @@ slot_functions! {
         truth(py, event_loop.get().debug(py))
     } or ptr::null_mut();
 
-    fn time(py, _slf: Object, _unused: Object) -> Object {
-        PyFloat::new(py, crate::event_loop::time()).into_any().into_ptr()
+    fn time(py, slf: Object, _unused: Object) -> Object {
+        // SAFETY: the method of this class.
+        let event_loop = unsafe { argument::<EventLoop>(py, slf) };
+        PyFloat::new(py, event_loop.get().time()).into_any().into_ptr()
     } or ptr::null_mut();
 
     fn create_task(py, slf: Object, values: *const Object, count: ffi::Py_ssize_t, names: Object) -> Object {

@@ -1,0 +1,1 @@
+"""Random programs on a simulated clock: what happens, and in which order, on asyncio and on Tideloop."""
