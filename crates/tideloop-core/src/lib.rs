@@ -10,8 +10,10 @@
 pub mod histogram;
 pub mod inbox;
 pub mod parking;
+pub mod read_buffer;
 pub mod ready;
 pub mod registrations;
+pub mod separators;
 pub mod timers;
 pub mod wait_queue;
 pub mod water_marks;
