@@ -1,6 +1,8 @@
 //! The extension module `tideloop._native`: its whole Python surface on one screen.
 
 mod cell;
+#[allow(dead_code, unused_imports, unused_macros, reason = "those who use it come one by one")]
+mod coroutine;
 mod error;
 mod event_loop;
 mod names;

@@ -100,6 +100,8 @@ imported! {
     stand_in: PyAny = "tideloop._stand_in", "stand_in";
     /// Refuses an `ssl.SSLSocket`
     check_no_ssl_socket: PyAny = "tideloop._sock_calls", "check_no_ssl_socket";
+    /// `asyncio.get_running_loop`
+    get_running_loop: PyAny = "asyncio", "get_running_loop";
     /// The C half's `_enter_task`
     enter_task: PyAny = "_asyncio", "_enter_task";
     /// The C half's `_leave_task`

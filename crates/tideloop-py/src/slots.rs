@@ -9,6 +9,8 @@ pub mod buffers;
 pub mod bytes;
 pub mod calls;
 pub mod classes;
+#[allow(dead_code, reason = "those who use it come one by one")]
+pub mod coroutine;
 pub mod finalizer;
 pub mod handles;
 pub mod loop_methods;
@@ -17,6 +19,8 @@ mod memory;
 pub mod methods;
 pub mod openssl;
 pub mod roster;
+#[allow(dead_code, reason = "those who use it come one by one")]
+pub mod running;
 pub mod sock_calls;
 pub mod sockets;
 

@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 
 use super::{EventLoop, Kernel};
 use crate::error::os_error;
+use crate::slots;
 
 /// Counts the forks that this process descends from: a loop of an older generation comes from a parent.
 static FORK_GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -58,6 +59,7 @@ impl EventLoop {
 #[pyo3(name = "_after_fork_in_child")]
 fn after_fork_in_child() {
     FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
+    slots::running::leave();
 }
 
 pub(super) fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -231,15 +231,18 @@ impl EventLoop {
     }
 
     /// Marks the loop as running in this thread.
-    fn _enter_run(&self, py: Python<'_>) -> PyResult<()> {
-        self.check_usable(py)?;
+    fn _enter_run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        slf.get().check_usable(py)?;
         let thread = slots::thread_ident(py);
-        self.with_state(py, |state| state.thread = Some(thread));
+        slf.get().with_state(py, |state| state.thread = Some(thread));
+        slots::running::enter(slf);
         Ok(())
     }
 
     /// Marks the loop as not running, and forgets a `stop`.
     fn _leave_run(&self, py: Python<'_>) {
+        slots::running::leave();
         // In the child of a fork: notes that it ran in the parent.
         let _ = self.check_not_inherited(py);
         self.with_state(py, |state| {

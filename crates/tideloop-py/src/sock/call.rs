@@ -24,7 +24,7 @@ use crate::event_loop::{Direction, EventLoop, Wanted};
 use crate::slots::buffers::HeldBuffer;
 use crate::slots::sockets::peek;
 use crate::slots::{self, Slotted};
-use crate::task::{self, Future, thrown};
+use crate::task::{self, Future, WaitReason, thrown};
 
 /// How far a call is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -196,7 +196,8 @@ impl SockCall {
             slf.get().state.with(py, |state| state.shares = true);
         }
         let future = task::create_future(py, &event_loop)?;
-        future.get().await_for_socket(py);
+        future.get().await_at_once(py);
+        future.get().set_reason(py, WaitReason::Socket);
         // A derived class may say "would block" for reasons of its own.
         let socket = peeked.is_some().then_some(&sock);
         // The kernel does not tell the sender of a datagram when its receiver has room, if they are not connected.

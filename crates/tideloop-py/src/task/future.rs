@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::callbacks::{Callback, Callbacks};
+use super::wait_reason::WaitReason;
 use super::{Task, errors};
 use crate::cell::{Cell, Slot};
 use crate::names;
@@ -43,12 +44,13 @@ pub(super) struct FutureState {
     pub log_traceback: bool,
     /// An `await` has just yielded this future.
     pub blocking: bool,
-    /// It is done when a socket is ready.
-    pub for_socket: bool,
+    /// Why a task waits for it.
+    pub reason: WaitReason,
     pub event_loop: LoopSlot,
     /// The first callback, or the native task that waits, which has no context.
     pub first: Slot,
     pub first_context: Slot,
+    /// The result or exception; while it is pending, the object that is waited for through it, if there is one.
     pub outcome: Slot,
     pub rare: Option<Box<Rare>>,
 }
@@ -86,7 +88,7 @@ impl FutureState {
             failed: false,
             log_traceback: false,
             blocking: false,
-            for_socket: false,
+            reason: WaitReason::Future,
             event_loop: LoopSlot::EMPTY,
             first: Slot::EMPTY,
             first_context: Slot::EMPTY,
@@ -147,6 +149,13 @@ impl Future {
     #[inline]
     pub(super) fn pending_on(event_loop: &LoopRef<'_>) -> Self {
         Self { state: Cell::new(FutureState::pending_on(event_loop)) }
+    }
+
+    /// One that is waited for through an object of ours.
+    #[inline]
+    pub(super) fn waiting(event_loop: &LoopRef<'_>, reason: WaitReason, object: Py<PyAny>) -> Self {
+        let outcome = Slot::holding(object);
+        Self { state: Cell::new(FutureState { reason, outcome, ..FutureState::pending_on(event_loop) }) }
     }
 
     /// Starts (anew) as a pending future of `event_loop`, remembering in debug mode where it was made.
@@ -402,12 +411,6 @@ impl Future {
         Ok(())
     }
 
-    /// A `sock_*` call has it awaited at once, until its socket is ready.
-    #[inline]
-    pub(crate) fn await_for_socket(&self, py: Python<'_>) {
-        self.state.with(py, |state| (state.blocking, state.for_socket) = (true, true));
-    }
-
     /// `Future.done`.
     #[inline]
     pub(crate) fn is_done(&self, py: Python<'_>) -> bool {
@@ -469,21 +472,5 @@ impl Future {
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.state.during_gc(|state| state.visit(visit)).unwrap_or(Ok(()))
-    }
-
-    /// A native task waits for this future: wakes it when that is done. `None`: it is done already.
-    #[inline]
-    pub(super) fn park(state: &mut FutureState, task: Py<Task>) -> Option<Py<Task>> {
-        if state.status != Status::Pending {
-            return Some(task);
-        }
-        if state.first.is_none() {
-            let none = state.first.replace(Some(task.into_any()));
-            debug_assert!(none.is_none());
-            std::mem::forget(none);
-        } else {
-            state.rare().callbacks.push(Callback::Waiter(task));
-        }
-        None
     }
 }

@@ -10,6 +10,7 @@ mod errors;
 mod future;
 mod future_iter;
 mod future_methods;
+mod future_waiting;
 mod registry;
 mod report;
 mod step;
@@ -32,6 +33,7 @@ pub use future_iter::{Advance, FutureIter};
 pub use report::{finalize_future, finalize_task};
 pub use step::{run_step, run_wakeup};
 pub use task::Task;
+pub use wait_reason::WaitReason;
 
 /// A new future of a native loop.
 #[inline]
@@ -39,6 +41,19 @@ pub fn create_future<'py>(py: Python<'py>, event_loop: &Bound<'py, EventLoop>) -
     let event_loop = LoopRef::to_native(event_loop);
     let future = slots::classes::new_future(py, Future::pending_on(&event_loop))?;
     future.get().remember_origin(py, &event_loop)?;
+    Ok(future)
+}
+
+/// A new future of any loop for a native coroutine to wait on: why it waits, and for what.
+#[inline]
+pub fn create_waiter<'py>(
+    py: Python<'py>,
+    event_loop: &LoopRef<'py>,
+    reason: WaitReason,
+    object: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, Future>> {
+    let future = slots::classes::new_future(py, Future::waiting(event_loop, reason, object.unbind()))?;
+    future.get().remember_origin(py, event_loop)?;
     Ok(future)
 }
 

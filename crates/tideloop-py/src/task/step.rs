@@ -204,8 +204,8 @@ fn wait_for_native(task: &Bound<'_, Task>, future: &Bound<'_, Future>, reason: W
     let waiting = task.clone().unbind();
     let mut reason = reason;
     let parked = future.get().state.with(py, |state| {
-        if state.for_socket {
-            reason = WaitReason::Socket;
+        if state.reason != WaitReason::Future {
+            reason = state.reason;
         }
         if state.event_loop.address() != own_loop {
             return (Parked::OtherLoop, Some(waiting));

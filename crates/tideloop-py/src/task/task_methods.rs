@@ -8,6 +8,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::task::{self, TaskState, Wanted};
 use super::{Future, Task, report};
 use crate::names;
+use crate::slots::classes::exact_future;
 
 #[pymethods]
 impl Task {
@@ -135,11 +136,20 @@ impl Task {
         self.cancelling(py)
     }
 
-    /// Why the task waits, or last waited: "start", "turn", "future", "task", "other" or "error". What it waits for
-    /// is `_fut_waiter`.
+    /// Why the task waits, or last waited: "start", "turn", "future", "task", "socket", "sleep", "lock", "event",
+    /// "condition", "semaphore", "barrier", "queue", "join", "several", "inner", "task group", "stream", "drain",
+    /// "closing", "other" or "error".
     #[getter]
     fn _wait_reason(&self, py: Python<'_>) -> &'static str {
         self.state.with(py, |state| state.wait_reason.name())
+    }
+
+    /// What the task waits for: the lock, queue or stream where `_wait_reason` names one, else `_fut_waiter`.
+    #[getter]
+    fn _waits_for<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let waiter = self._fut_waiter(py)?.into_bound(py);
+        let behind = exact_future(&waiter).and_then(|future| future.get().waited_for(py));
+        Some(behind.unwrap_or(waiter))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -2,7 +2,8 @@
 
 /// The kind of thing that a task waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum WaitReason {
+#[allow(dead_code, reason = "those who use it come one by one")]
+pub enum WaitReason {
     /// It has not started yet.
     Start,
     /// It gave way for a turn: `sleep(0)`, a bare `yield`.
@@ -13,6 +14,27 @@ pub(super) enum WaitReason {
     Task,
     /// A socket of the caller's, in a `sock_*` call.
     Socket,
+    /// A time to come.
+    Sleep,
+    Lock,
+    Event,
+    Condition,
+    Semaphore,
+    Barrier,
+    Queue,
+    /// All tasks of a queue, or of a group, to be done.
+    Join,
+    /// Several futures: `gather`, `wait`, `as_completed`.
+    Several,
+    /// What `wait_for` or `shield` was given.
+    Inner,
+    TaskGroup,
+    /// Data of a stream.
+    Stream,
+    /// Room in a stream's write buffer.
+    Drain,
+    /// A connection to be closed.
+    Closing,
     /// An object of another's making that behaves as a future.
     Other,
     /// Nothing: an error is about to be thrown into it.
@@ -28,6 +50,20 @@ impl WaitReason {
             Self::Future => "future",
             Self::Task => "task",
             Self::Socket => "socket",
+            Self::Sleep => "sleep",
+            Self::Lock => "lock",
+            Self::Event => "event",
+            Self::Condition => "condition",
+            Self::Semaphore => "semaphore",
+            Self::Barrier => "barrier",
+            Self::Queue => "queue",
+            Self::Join => "join",
+            Self::Several => "several",
+            Self::Inner => "inner",
+            Self::TaskGroup => "task group",
+            Self::Stream => "stream",
+            Self::Drain => "drain",
+            Self::Closing => "closing",
             Self::Other => "other",
             Self::Error => "error",
         }
