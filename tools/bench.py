@@ -27,6 +27,8 @@ PYTHON = VENV / "bin" / "python"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- measured: begin, written by `make bench` -->", "<!-- measured: end -->"
 PEERS = ("asyncio", "uvloop", "rloop")
+# The loop alone, under a program that is not touched; and the names as well: `import tideloop as asyncio`.
+OURS = {"tideloop": "Tideloop", "tideloop+": "**with its names**"}
 ROWS = {
     "sleep0": "`await sleep(0)`",
     "create_task_await": "`await create_task(…)`",
@@ -35,16 +37,24 @@ ROWS = {
     "call_later_cancel": "`call_later`, cancelled",
     "gather_100": "`gather` of 100",
     "task_group_100": "`TaskGroup` of 100",
+    "wait_for": "`await wait_for(…)`",
+    "timeout": "`async with timeout(10)`",
+    "lock": "`async with lock`",
+    "lock_contended_10": "the same, 10 tasks",
+    "event_ping_pong": "an event set and awaited, back and forth",
+    "queue_ping_pong": "`Queue(1)`, put and got",
+    "queue_buffered": "`Queue(1000)`, put and got",
 }
-# Kind of server, connections, what the table calls it. Not every peer has every channel.
+# Kind of server, options, what the table calls it. Not every peer has every channel.
 ECHO = (
-    ("protocol", 100, "echo of 1 KiB over TCP, 100 connections, protocols"),
-    ("streams", 100, "the same, streams"),
-    ("sock", 100, "the same, `sock_recv` and `sock_sendall`"),
-    ("unix", 100, "the same over Unix sockets, protocols"),
-    ("udp", 8, "the same over UDP, 8 peers"),
-    ("tls", 8, "the same over TLS, 8 connections, protocols"),
-    ("tls_streams", 8, "the same over TLS, 8 connections, streams"),
+    ("protocol", "-c 100", "echo of 1 KiB over TCP, 100 connections, protocols"),
+    ("streams", "-c 100", "the same, streams"),
+    ("lines", "-p 50 -s 100 -c 20", "lines of 100 bytes, 50 in flight, 20 connections, streams"),
+    ("sock", "-c 100", "echo of 1 KiB, `sock_recv` and `sock_sendall`"),
+    ("unix", "-c 100", "the same over Unix sockets, protocols"),
+    ("udp", "-c 8", "the same over UDP, 8 peers"),
+    ("tls", "-c 8", "the same over TLS, 8 connections, protocols"),
+    ("tls_streams", "-c 8", "the same over TLS, 8 connections, streams"),
 )
 LACKING = {"tls": ("rloop",), "tls_streams": ("rloop",), "unix": ("rloop",)}
 OPTIMISED = "import sysconfig; assert '--enable-optimizations' in (sysconfig.get_config_var('CONFIG_ARGS') or '')"
@@ -58,10 +68,10 @@ def main() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     shutil.copytree(SHARED / "bench", BUILD / "suite", dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
     run(["cargo", "build", "--quiet", "--release"], cwd=BUILD / "suite" / "loadgen")
-    names = [*peers, "tideloop"]
+    names = [*peers, *OURS]
     table = micro(names)
-    for kind, connections, title in ECHO:
-        table[title] = echo(kind, connections, [name for name in names if name not in LACKING.get(kind, ())])
+    for kind, options, title in ECHO:
+        table[title] = echo(kind, options.split(), [name for name in names if name not in LACKING.get(kind, ())])
     write(table, names, python)
 
 
@@ -115,10 +125,10 @@ def micro(names: list[str]) -> dict[str, dict[str, float]]:
     return {ROWS[row]: nanoseconds for row, nanoseconds in rows.items()}
 
 
-def echo(kind: str, connections: int, names: list[str]) -> dict[str, float]:
+def echo(kind: str, options: list[str], names: list[str]) -> dict[str, float]:
     """Nanoseconds of server CPU per message."""
     out = BUILD / f"echo-{kind}.json"
-    command = [str(PYTHON), str(BUILD / "suite" / "echo_compare.py"), kind, "-c", str(connections)]
+    command = [str(PYTHON), str(BUILD / "suite" / "echo_compare.py"), kind, *options]
     run([*command, "--json", str(out), *names])
     rows: dict[str, float] = json.loads(out.read_text())
     return {name: us * 1000 for name, us in rows.items()}
@@ -130,16 +140,18 @@ def write(table: dict[str, dict[str, float]], names: list[str], python: str) -> 
     version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     lines = [
         f"CPU time per operation in nanoseconds, Python {version} on {cpu_name()}, "
-        f"{datetime.date.today().isoformat()}. In brackets: how many times Tideloop's time it is.",
+        f"{datetime.date.today().isoformat()}. In brackets: how many times the last column's "
+        "time it is, that of `import tideloop as asyncio`; the column before is the loop alone, under asyncio's names.",
         "",
-        "| work | " + " | ".join([*names[:-1], "**Tideloop**"]) + " |",
+        "| work | " + " | ".join(OURS.get(name, name) for name in names) + " |",
         "|---|" + "--:|" * len(names),
     ]
     for title, row in table.items():
-        peers = [f"{row[name]:.0f} ({row[name] / row['tideloop']:.1f}×)" if name in row else "–" for name in names[:-1]]
-        lines.append(f"| {title} | " + " | ".join([*peers, f"**{row['tideloop']:.0f}**"]) + " |")
+        best = row[names[-1]]
+        others = [f"{row[name]:.0f} ({row[name] / best:.1f}×)" if name in row else "–" for name in names[:-1]]
+        lines.append(f"| {title} | " + " | ".join([*others, f"**{best:.0f}**"]) + " |")
     for name in names[:-1]:
-        ratios = [table[title][name] / table[title]["tideloop"] for title in ROWS.values()]
+        ratios = [table[title][name] / table[title][names[-1]] for title in ROWS.values()]
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         print(f"geometric mean over the rows without sockets: {mean:.2f} × {name}")
     text = README.read_text()
