@@ -12,15 +12,20 @@ from asyncio import (
     create_task,
     current_task,
     ensure_future,
-    gather,
     run_coroutine_threadsafe,
     shield,
     sleep,
     wait,
     wait_for,
 )
+from typing import TYPE_CHECKING
 
 from ._native import Task
+
+if TYPE_CHECKING:  # what asyncio's overloads say
+    from asyncio import gather
+else:
+    from ._native import _gather as gather
 
 __all__ = [
     "ALL_COMPLETED",

@@ -1,6 +1,7 @@
 //! The extension module `tideloop._native`: its whole Python surface on one screen.
 
 mod cell;
+mod compose;
 #[allow(dead_code, unused_imports, unused_macros, reason = "those who use it come one by one")]
 mod coroutine;
 mod error;
@@ -29,6 +30,7 @@ mod _native {
         crate::event_loop::init(module)?;
         crate::processes::init(module)?;
         crate::task::init(module)?;
+        crate::compose::init(module)?;
         crate::sock::init(module)?;
         crate::transports::init(module)
     }

@@ -100,6 +100,14 @@ imported! {
     stand_in: PyAny = "tideloop._stand_in", "stand_in";
     /// Refuses an `ssl.SSLSocket`
     check_no_ssl_socket: PyAny = "tideloop._sock_calls", "check_no_ssl_socket";
+    /// `asyncio.ensure_future`
+    ensure_future: PyAny = "asyncio.tasks", "ensure_future";
+    /// `asyncio.current_task`
+    current_task: PyAny = "asyncio.tasks", "current_task";
+    /// What `asyncio.gather` returns
+    gathering_class: PyType = "asyncio.tasks", "_GatheringFuture";
+    /// `asyncio._get_running_loop`
+    get_running_loop_or_none: PyAny = "asyncio", "_get_running_loop";
     /// `asyncio.get_running_loop`
     get_running_loop: PyAny = "asyncio", "get_running_loop";
     /// The C half's `_enter_task`
@@ -130,6 +138,8 @@ imported! {
 imported! {
     /// The C half's `_swap_current_task`
     swap_current_task: PyAny = "_asyncio", "_swap_current_task";
-    /// `asyncio._get_running_loop`
-    get_running_loop_or_none: PyAny = "asyncio", "_get_running_loop";
+    /// `asyncio.future_add_to_awaited_by`
+    future_add_to_awaited_by: PyAny = "asyncio", "future_add_to_awaited_by";
+    /// `asyncio.future_discard_from_awaited_by`
+    future_discard_from_awaited_by: PyAny = "asyncio", "future_discard_from_awaited_by";
 }

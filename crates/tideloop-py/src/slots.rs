@@ -12,6 +12,7 @@ pub mod classes;
 #[allow(dead_code, reason = "those who use it come one by one")]
 pub mod coroutine;
 pub mod finalizer;
+pub mod gathering;
 pub mod handles;
 pub mod loop_methods;
 pub mod loop_slot;

@@ -5,6 +5,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 
 use super::Handle;
+use crate::compose::Watcher;
 use crate::task::Task;
 
 /// One thing to do in a turn.
@@ -17,6 +18,8 @@ pub enum Entry {
     Wake(Py<Task>, Py<PyAny>),
     /// Call `callback(argument)` in `context`: a future's done callback.
     Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
+    /// Tell one of our own objects that a future is done.
+    Watched(Watcher, Py<PyAny>, Py<PyAny>),
     /// A registered descriptor is ready.
     Io(Token, Readiness),
     /// Signals have arrived for the Python half.
@@ -43,6 +46,10 @@ impl Entry {
                 visit.call(callback)?;
                 visit.call(argument)?;
                 visit.call(context)
+            }
+            Self::Watched(_, object, future) => {
+                visit.call(object)?;
+                visit.call(future)
             }
             Self::Io(..) | Self::Signals => Ok(()),
         }

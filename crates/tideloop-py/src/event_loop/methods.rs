@@ -32,15 +32,16 @@ impl EventLoop {
     ) -> PyResult<Self> {
         let py = class.py();
         let kernel = Kernel::open().map_err(|error| os_error(py, &error))?;
-        let native = py.get_type::<EventLoop>().getattr("call_soon")?;
-        let schedules_natively = class.getattr("call_soon")?.is(&native);
+        let native = py.get_type::<EventLoop>();
+        let own = |method: &str| -> PyResult<bool> { Ok(class.getattr(method)?.is(&native.getattr(method)?)) };
         Ok(Self {
             state: Cell::new(LoopState::new()),
             kernel: Cell::new(Some(Arc::new(kernel))),
             inbox: Inbox::new(),
             clock: LoopClock::real(),
             current: task::current::Current::new(),
-            schedules_natively,
+            schedules_natively: own("call_soon")?,
+            creates_natively: own("create_task")?,
             fork_generation: AtomicU64::new(fork::generation()),
         })
     }

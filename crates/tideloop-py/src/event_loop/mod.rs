@@ -100,6 +100,8 @@ pub struct EventLoop {
     pub(crate) current: crate::task::current::Current,
     /// No derived class replaces `call_soon`, so that entries may go to the ready queue directly.
     schedules_natively: bool,
+    /// No derived class replaces `create_task`.
+    creates_natively: bool,
     /// The process it was made in, or has descriptors of its own in.
     fork_generation: AtomicU64,
 }
@@ -121,6 +123,12 @@ impl EventLoop {
     #[inline]
     pub fn schedules_natively(&self) -> bool {
         self.schedules_natively
+    }
+
+    /// Whether tasks may be made without calling `create_task`: it is not overridden.
+    #[inline]
+    pub fn creates_natively(&self) -> bool {
+        self.creates_natively
     }
 
     /// Whether debug mode is on.

@@ -16,6 +16,7 @@ use tideloop_sys::{clock, ticks};
 
 use super::io::{TOKEN_SIGNALS, TOKEN_TIMER, TOKEN_WAKE};
 use super::{Entry, EventLoop, Handle, Readiness};
+use crate::compose::{DoneCallback, Watcher};
 use crate::error::{leaves_the_loop, os_error};
 use crate::transports::SocketTransport;
 use crate::{names, slots, task};
@@ -353,6 +354,7 @@ impl Turn<'_, '_> {
         match entry {
             Entry::Handle(handle) => Handle::run(handle.bind(py)),
             Entry::Call { callback, argument, context } => self.call(&callback, &argument, &context),
+            Entry::Watched(watcher, object, future) => self.tell(watcher, &object, &future),
             Entry::Io(token, readiness) => EventLoop::io_dispatch(event_loop, token, readiness),
             Entry::Signals => EventLoop::receive_signals(event_loop),
             Entry::Step(_) | Entry::Wake(..) => Ok(()),
@@ -369,6 +371,17 @@ impl Turn<'_, '_> {
         };
         let args = PyTuple::new(py, [argument])?;
         let handle = Handle::create(self.event_loop, callback.bind(py), &args, Some(context.bind(py)), false)?;
+        Handle::report(handle.bind(py), error)
+    }
+
+    /// Tells one of our own objects that a future is done.
+    #[inline]
+    fn tell(&self, watcher: Watcher, object: &Py<PyAny>, future: &Py<PyAny>) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let (object, future) = (object.bind(py), future.bind(py));
+        let Err(error) = watcher.tell(object, future) else { return Ok(()) };
+        let (callback, args) = (DoneCallback::of(watcher, object)?, PyTuple::new(py, [future])?);
+        let handle = Handle::create(self.event_loop, callback.as_any(), &args, None, false)?;
         Handle::report(handle.bind(py), error)
     }
 
@@ -410,6 +423,9 @@ impl Turn<'_, '_> {
             Entry::Handle(handle) => Some(handle.clone_ref(py).into_any()),
             Entry::Step(task) | Entry::Wake(task, _) => Some(task.clone_ref(py).into_any()),
             Entry::Call { callback, .. } => Some(callback.clone_ref(py)),
+            Entry::Watched(watcher, object, _) => {
+                Some(DoneCallback::of(*watcher, object.bind(py)).ok()?.into_any().unbind())
+            }
             Entry::Io(token, _) => self.event_loop.get().io_owner(py, *token),
             Entry::Signals => None,
         }

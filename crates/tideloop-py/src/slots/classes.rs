@@ -20,9 +20,9 @@ use crate::task::{Advance, Future, FutureIter, Task};
 /// Makes `extern "C"` functions whose bodies may panic: the panic becomes an exception, and the function returns
 /// what stands behind `or`.
 macro_rules! slot_functions {
-    ($($(#[$doc:meta])* fn $name:ident($py:ident $(, $argument:ident: $type:ty)*) -> $result:ty { $($body:tt)* } or $failed:expr;)*) => {$(
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident($py:ident $(, $argument:ident: $type:ty)*) -> $result:ty { $($body:tt)* } or $failed:expr;)*) => {$(
         $(#[$doc])*
-        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+        $vis unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             let body = move || -> $result {
                 // SAFETY: the interpreter calls slots and methods from attached threads alone.
                 let $py = unsafe { ::pyo3::Python::assume_attached() };
@@ -52,22 +52,25 @@ pub(super) fn raise_panic(panic: &(dyn Any + Send)) {
 
 static FUTURE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 static TASK: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+pub(super) static GATHERING: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 static FUTURE_ITER: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
 static FUTURES: Pool = Pool::new();
 static TASKS: Pool = Pool::new();
 static FUTURE_ITERS: Pool = Pool::new();
-static ENDS: Ends = Ends::new();
+pub(super) static ENDS: Ends = Ends::new();
 
 /// What an object is, told by its exact class.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Exact {
     Future,
     Task,
+    /// What `gather` returns.
+    Gathering,
     Other,
 }
 
-/// Which of the two native classes `object` is an instance of, instances of derived classes not counted.
+/// Which of the native classes `object` is an instance of, instances of derived classes not counted.
 #[inline]
 pub fn exact_class(object: &Bound<'_, PyAny>) -> Exact {
     // SAFETY: a live object.
@@ -76,18 +79,20 @@ pub fn exact_class(object: &Bound<'_, PyAny>) -> Exact {
         Exact::Task
     } else if ptr::eq(class, FUTURE.load(Ordering::Relaxed)) {
         Exact::Future
+    } else if ptr::eq(class, GATHERING.load(Ordering::Relaxed)) {
+        Exact::Gathering
     } else {
         Exact::Other
     }
 }
 
-/// The native future that `object` is, if it is exactly a `Future` or a `Task`.
+/// The native future that `object` is, if it is exactly of one of our own classes.
 #[inline]
 pub fn exact_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Future>> {
     if exact_class(object) == Exact::Other {
         return None;
     }
-    // SAFETY: both classes are or extend `Future`.
+    // SAFETY: the classes are or extend `Future`.
     Some(unsafe { object.cast_unchecked::<Future>() })
 }
 
@@ -230,7 +235,7 @@ slot_functions! {
     } or ptr::null_mut();
 
     /// `tp_finalize` of `Future` and what derives from it: an exception that nobody retrieved is reported.
-    fn future_finalize(py, object: *mut ffi::PyObject) -> () {
+    pub(super) fn future_finalize(py, object: *mut ffi::PyObject) -> () {
         // SAFETY: the slot of this class.
         let future = unsafe { argument::<Future>(py, object) };
         crate::task::finalize_future(&future);
@@ -298,7 +303,7 @@ slot_functions! {
     } or ();
 
     /// `am_await` and `tp_iter` of `Future`.
-    fn future_await(py, object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    pub(super) fn future_await(py, object: *mut ffi::PyObject) -> *mut ffi::PyObject {
         // SAFETY: the slot of this class.
         let future = unsafe { argument::<Future>(py, object) };
         match FutureIter::over(&future) {

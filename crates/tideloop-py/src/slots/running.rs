@@ -24,6 +24,16 @@ pub fn leave() {
     RUNNING.set(ptr::null_mut());
 }
 
+/// The loop that runs in this thread, if one does. Corresponds to `asyncio._get_running_loop`.
+#[inline]
+pub fn running_loop_or_none(py: Python<'_>) -> PyResult<Option<LoopRef<'_>>> {
+    if !RUNNING.get().is_null() {
+        return running_loop(py).map(Some);
+    }
+    let running = names::get_running_loop_or_none(py)?.call0()?;
+    Ok((!running.is_none()).then(|| LoopRef::to(&running)))
+}
+
 /// The loop that runs in this thread: `RuntimeError` where none does. Corresponds to `asyncio.get_running_loop`.
 #[inline]
 pub fn running_loop(py: Python<'_>) -> PyResult<LoopRef<'_>> {

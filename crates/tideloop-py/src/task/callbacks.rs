@@ -1,5 +1,6 @@
 //! What happens when a future is done: native tasks wake up, callables are called soon.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{PyTraverseError, PyVisit};
@@ -7,9 +8,11 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::future::{FutureState, Status};
 use super::wakeup::TaskWakeup;
 use super::{Future, Task};
+use crate::compose::{DoneCallback, Watcher};
 use crate::event_loop::Entry;
-use crate::slots::calls;
+use crate::names;
 use crate::slots::loop_slot::LoopRef;
+use crate::slots::{self, calls};
 
 /// One thing that waits for a future.
 pub(super) enum Callback {
@@ -17,6 +20,8 @@ pub(super) enum Callback {
     Waiter(Py<Task>),
     /// A callable and its context.
     Function(Py<PyAny>, Py<PyAny>),
+    /// What one of our own objects does about it, without a callable.
+    Watched(Watcher, Py<PyAny>),
 }
 
 impl Callback {
@@ -24,6 +29,7 @@ impl Callback {
         match self {
             Self::Waiter(task) => Self::Waiter(task.clone_ref(py)),
             Self::Function(function, context) => Self::Function(function.clone_ref(py), context.clone_ref(py)),
+            Self::Watched(watcher, object) => Self::Watched(*watcher, object.clone_ref(py)),
         }
     }
 
@@ -34,6 +40,7 @@ impl Callback {
                 visit.call(function)?;
                 visit.call(context)
             }
+            Self::Watched(_, object) => visit.call(object),
         }
     }
 
@@ -45,6 +52,9 @@ impl Callback {
                 Ok((TaskWakeup::of(task.bind(py))?.into_any(), context))
             }
             Self::Function(function, context) => Ok((function.into_bound(py), context.into_bound(py))),
+            Self::Watched(watcher, object) => {
+                Ok((DoneCallback::of(watcher, object.bind(py))?.into_any(), slots::copy_context(py)?))
+            }
         }
     }
 }
@@ -53,6 +63,7 @@ impl Callback {
 pub(super) struct Callbacks {
     pub first: Option<Py<PyAny>>,
     pub first_context: Option<Py<PyAny>>,
+    pub first_watcher: Option<Watcher>,
     pub more: Vec<Callback>,
 }
 
@@ -62,7 +73,7 @@ impl Callbacks {
     pub fn schedule(self, future: &Bound<'_, Future>, event_loop: Option<LoopRef<'_>>) -> PyResult<()> {
         let py = future.py();
         let (Some(first), Some(event_loop)) = (self.first, event_loop) else { return Ok(()) };
-        schedule(future, &event_loop, callback(py, first, self.first_context))?;
+        schedule(future, &event_loop, callback(py, first, self.first_context, self.first_watcher))?;
         if self.more.is_empty() {
             return Ok(());
         }
@@ -89,9 +100,12 @@ fn schedule_all(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, callbacks:
     Ok(())
 }
 
-/// The first callback, from the two fields that hold it.
+/// The first callback, from the fields that hold it.
 #[inline]
-fn callback(py: Python<'_>, first: Py<PyAny>, context: Option<Py<PyAny>>) -> Callback {
+fn callback(py: Python<'_>, first: Py<PyAny>, context: Option<Py<PyAny>>, watcher: Option<Watcher>) -> Callback {
+    if let Some(watcher) = watcher {
+        return Callback::Watched(watcher, first);
+    }
     match (context, first.into_bound(py).cast_into::<Task>()) {
         (None, Ok(task)) => Callback::Waiter(task.unbind()),
         (context, Ok(task)) => Callback::Function(task.into_any().unbind(), context.unwrap_or_else(|| py.None())),
@@ -110,6 +124,7 @@ pub(super) fn schedule(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, cal
     let entry = match callback {
         Callback::Waiter(task) => Entry::Wake(task, argument.clone().unbind()),
         Callback::Function(callback, context) => Entry::Call { callback, argument: argument.clone().unbind(), context },
+        Callback::Watched(watcher, object) => Entry::Watched(watcher, object, argument.clone().unbind()),
     };
     // Debug mode wants handles that know where they were made, a closed loop wants to complain: both in `call_soon`.
     let refused = native.get().with_state(py, |state| {
@@ -124,6 +139,9 @@ pub(super) fn schedule(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, cal
         Some(Entry::Wake(task, _)) => schedule_by_call_soon(event_loop, argument, Callback::Waiter(task)),
         Some(Entry::Call { callback, context, .. }) => {
             schedule_by_call_soon(event_loop, argument, Callback::Function(callback, context))
+        }
+        Some(Entry::Watched(watcher, object, _)) => {
+            schedule_by_call_soon(event_loop, argument, Callback::Watched(watcher, object))
         }
         Some(_) => Ok(()),
     }
@@ -144,6 +162,7 @@ impl FutureState {
         Callbacks {
             first: self.first.cloned(py),
             first_context: self.first_context.cloned(py),
+            first_watcher: self.first_watcher,
             more: more.unwrap_or_default(),
         }
     }
@@ -180,9 +199,88 @@ impl Future {
     /// The callbacks as Python sees them, in order.
     pub(super) fn callback_pairs<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         let py = slf.py();
-        let Callbacks { first, first_context, more } = slf.get().state.with(py, |state| state.callbacks(py));
-        let first = first.map(|first| callback(py, first, first_context));
-        first.into_iter().chain(more).map(|callback| callback.into_pair(py)).collect()
+        Self::callbacks(slf).into_iter().map(|callback| callback.into_pair(py)).collect()
+    }
+
+    /// References of one's own to the callbacks, in order.
+    fn callbacks(slf: &Bound<'_, Self>) -> Vec<Callback> {
+        let py = slf.py();
+        let Callbacks { first, first_context, first_watcher, more } =
+            slf.get().state.with(py, |state| state.callbacks(py));
+        let first = first.map(|first| callback(py, first, first_context, first_watcher));
+        first.into_iter().chain(more).collect()
+    }
+
+    /// The tasks that wait for this future, and those that wait for it through one of our own objects.
+    pub(super) fn waiting_tasks<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let mut waiting = Vec::new();
+        for callback in Self::callbacks(slf) {
+            let task = match &callback {
+                Callback::Waiter(task) => Some(task.bind(py).as_any().clone()),
+                Callback::Watched(watcher, object) => watcher.waiting_task(object.bind(py)),
+                Callback::Function(function, _) => match function.bind(py).getattr_opt(intern!(py, "__self__"))? {
+                    Some(owner) if owner.is_instance(names::task_class(py)?)? => Some(owner),
+                    _ => None,
+                },
+            };
+            waiting.extend(task);
+        }
+        Ok(waiting)
+    }
+
+    /// Tells `object` when the future is done: soon, if it is done now.
+    #[inline]
+    pub(crate) fn watch(slf: &Bound<'_, Self>, watcher: Watcher, object: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let object = object.clone().unbind();
+        let refused = slf.get().state.with(py, |state| {
+            if state.status != Status::Pending || !state.event_loop.is_some() {
+                return Some(object);
+            }
+            if state.first.is_none() {
+                state.first_watcher = Some(watcher);
+                // It was empty.
+                std::mem::forget(state.first.replace(Some(object)));
+            } else {
+                state.rare().callbacks.push(Callback::Watched(watcher, object));
+            }
+            None
+        });
+        match refused {
+            Some(object) => schedule(slf, &slf.get().event_loop(py)?, Callback::Watched(watcher, object)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes [`Self::watch`] back, unless the future is done.
+    pub(crate) fn unwatch(slf: &Bound<'_, Self>, watcher: Watcher, object: &Bound<'_, PyAny>) {
+        let py = slf.py();
+        let wanted = object.as_ptr();
+        let removed = slf.get().state.with(py, |state| {
+            let is_first = state.first_watcher == Some(watcher)
+                && state.first.as_ref().is_some_and(|first| first.as_ptr() == wanted);
+            if is_first {
+                let mut more = match &mut state.rare {
+                    Some(rare) => std::mem::take(&mut rare.callbacks),
+                    None => Vec::new(),
+                };
+                let first = state.first.take();
+                state.first_watcher = None;
+                state.put_back(more.drain(..));
+                return first;
+            }
+            let callbacks = &mut state.rare.as_mut()?.callbacks;
+            let is_it = |callback: &Callback| match callback {
+                Callback::Watched(kind, object) => *kind == watcher && object.as_ptr() == wanted,
+                _ => false,
+            };
+            match callbacks.remove(callbacks.iter().position(is_it)?) {
+                Callback::Watched(_, object) => Some(object),
+                _ => None,
+            }
+        });
+        drop(removed);
     }
 
     /// The value of `_callbacks`: None where there are none.
@@ -207,14 +305,14 @@ impl Future {
         let taken = slf.get().state.with(py, FutureState::take_callbacks);
         let mut all = Vec::new();
         if let Some(first) = taken.first {
-            all.push(callback(py, first, taken.first_context));
+            all.push(callback(py, first, taken.first_context, taken.first_watcher));
         }
         all.extend(taken.more);
         let before = all.len();
         let (kept, removed): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|callback| !unwanted.iter().any(|(other, _)| callback.is(other)));
         let count = before - kept.len();
-        slf.get().state.with(py, |state| state.put_back(kept));
+        slf.get().state.with(py, |state| state.put_back(kept.into_iter()));
         drop(removed);
         Ok(count)
     }
@@ -226,19 +324,23 @@ impl Callback {
         match self {
             Self::Waiter(task) => callable.cast::<TaskWakeup>().is_ok_and(|wakeup| wakeup.get().wakes(task)),
             Self::Function(function, _) => function.is(callable),
+            Self::Watched(watcher, object) => {
+                callable.cast::<DoneCallback>().is_ok_and(|callback| callback.get().is(*watcher, object))
+            }
         }
     }
 }
 
 impl FutureState {
     /// Puts back what [`Self::take_callbacks`] has just taken.
-    fn put_back(&mut self, callbacks: Vec<Callback>) {
-        let mut callbacks = callbacks.into_iter();
-        let (object, context) = match callbacks.next() {
+    fn put_back(&mut self, mut callbacks: impl Iterator<Item = Callback>) {
+        let (object, context, watcher) = match callbacks.next() {
             None => return,
-            Some(Callback::Waiter(task)) => (task.into_any(), None),
-            Some(Callback::Function(function, context)) => (function, Some(context)),
+            Some(Callback::Waiter(task)) => (task.into_any(), None, None),
+            Some(Callback::Function(function, context)) => (function, Some(context), None),
+            Some(Callback::Watched(watcher, object)) => (object, None, Some(watcher)),
         };
+        self.first_watcher = watcher;
         // Both were empty.
         std::mem::forget((self.first.replace(Some(object)), self.first_context.replace(context)));
         let rest: Vec<_> = callbacks.collect();

@@ -166,6 +166,19 @@ fn erase(event_loop: &Bound<'_, PyAny>, task: usize) -> PyResult<()> {
     }
 }
 
+/// The task that runs on a loop: `asyncio.current_task(loop)`.
+pub fn task_on<'py>(event_loop: &LoopRef<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = event_loop.as_any().py();
+    if let (LoopRef::Native(native), true) = (event_loop, cfg!(not(Py_3_12))) {
+        let task = native.get().current.task.with(py, |task| task.cloned(py));
+        if let Some(task) = task {
+            return Ok(Some(task.into_bound(py).into_any()));
+        }
+    }
+    let task = names::current_task(py)?.call1((event_loop.as_any(),))?;
+    Ok((!task.is_none()).then_some(task))
+}
+
 /// The task that runs on a loop, or `default`: the `get` of the mapping that stands for `_current_tasks` on 3.11.
 #[pyfunction]
 #[pyo3(name = "_current_task", signature = (event_loop, default=None, /))]

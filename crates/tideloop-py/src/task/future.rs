@@ -11,6 +11,7 @@ use super::callbacks::{Callback, Callbacks};
 use super::wait_reason::WaitReason;
 use super::{Task, errors};
 use crate::cell::{Cell, Slot};
+use crate::compose::Watcher;
 use crate::names;
 use crate::slots::classes::{Exact, exact_class};
 use crate::slots::loop_slot::{LoopRef, LoopSlot};
@@ -50,6 +51,8 @@ pub(super) struct FutureState {
     /// The first callback, or the native task that waits, which has no context.
     pub first: Slot,
     pub first_context: Slot,
+    /// The first callback is one of our own objects, which does this.
+    pub first_watcher: Option<Watcher>,
     /// The result or exception; while it is pending, the object that is waited for through it, if there is one.
     pub outcome: Slot,
     pub rare: Option<Box<Rare>>,
@@ -92,6 +95,7 @@ impl FutureState {
             event_loop: LoopSlot::EMPTY,
             first: Slot::EMPTY,
             first_context: Slot::EMPTY,
+            first_watcher: None,
             outcome: Slot::EMPTY,
             rare: None,
         }
@@ -122,7 +126,8 @@ impl FutureState {
             Some(rare) if !rare.callbacks.is_empty() => std::mem::take(&mut rare.callbacks),
             _ => Vec::new(),
         };
-        Callbacks { first: self.first.take(), first_context: self.first_context.take(), more }
+        let first_watcher = self.first_watcher.take();
+        Callbacks { first: self.first.take(), first_context: self.first_context.take(), first_watcher, more }
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -151,6 +156,12 @@ impl Future {
         Self { state: Cell::new(FutureState::pending_on(event_loop)) }
     }
 
+    /// One that tasks wait for with a reason of its own.
+    #[inline]
+    pub(crate) fn pending_for(event_loop: &LoopRef<'_>, reason: WaitReason) -> Self {
+        Self { state: Cell::new(FutureState { reason, ..FutureState::pending_on(event_loop) }) }
+    }
+
     /// One that is waited for through an object of ours.
     #[inline]
     pub(super) fn waiting(event_loop: &LoopRef<'_>, reason: WaitReason, object: Py<PyAny>) -> Self {
@@ -168,7 +179,7 @@ impl Future {
 
     /// In debug mode, keeps the stack of the code that made it.
     #[inline]
-    pub(super) fn remember_origin(&self, py: Python<'_>, event_loop: &LoopRef<'_>) -> PyResult<()> {
+    pub(crate) fn remember_origin(&self, py: Python<'_>, event_loop: &LoopRef<'_>) -> PyResult<()> {
         if errors::is_debug(event_loop)? {
             let stack = names::extract_stack(py)?.call0()?.unbind();
             self.state.with(py, |state| state.rare().source_traceback = Some(stack));
@@ -198,7 +209,7 @@ impl Future {
 
     /// The loop, or `RuntimeError` where `__init__` has not run.
     #[inline]
-    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<LoopRef<'py>> {
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<LoopRef<'py>> {
         self.state
             .with(py, |state| state.event_loop.get(py))
             .ok_or_else(|| PyRuntimeError::new_err("Future object is not initialized."))
@@ -230,7 +241,7 @@ impl Future {
     }
 
     /// Sets an exception, given as an instance or a class, and schedules the callbacks.
-    pub(super) fn fail(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn fail(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         slf.get().check_alive(py)?;
         if slf.get().status(py) != Status::Pending {
@@ -343,7 +354,7 @@ impl Future {
     }
 
     /// The `CancelledError` to raise: the one that ended a task, the first time; else a new one with the message.
-    pub(super) fn cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn cancelled_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (saved, message) = self.state.with(py, |state| {
             let saved = if state.status == Status::Cancelled { state.outcome.take() } else { None };
             let message = state.rare.as_ref().and_then(|rare| rare.cancel_message.as_ref().map(|m| m.clone_ref(py)));
@@ -392,6 +403,7 @@ impl Future {
         let (class, wanted) = match exact_class(slf.as_any()) {
             Exact::Future => return Ok(names::future_class(py)?.clone().into_any()),
             Exact::Task => return Ok(names::task_class(py)?.clone().into_any()),
+            Exact::Gathering => return Ok(names::gathering_class(py)?.clone().into_any()),
             Exact::Other if slf.cast::<Task>().is_ok() => (slf.get_type(), names::task_class(py)?),
             Exact::Other => (slf.get_type(), names::future_class(py)?),
         };

@@ -2,7 +2,6 @@
 //! ones are in `slots/methods.rs` and `slots/attributes.rs`.
 
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
@@ -139,14 +138,7 @@ impl Future {
     #[getter]
     fn _asyncio_awaited_by<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
-        let mut waiting = Vec::new();
-        for (callback, _) in Self::callback_pairs(slf)? {
-            if let Some(owner) = callback.getattr_opt(intern!(py, "__self__"))?
-                && owner.is_instance(names::task_class(py)?)?
-            {
-                waiting.push(owner);
-            }
-        }
+        let waiting = Self::waiting_tasks(slf)?;
         if waiting.is_empty() {
             return Ok(None);
         }

@@ -33,6 +33,7 @@ pub use future_iter::{Advance, FutureIter};
 pub use report::{finalize_future, finalize_task};
 pub use step::{run_step, run_wakeup};
 pub use task::Task;
+pub(crate) use task::{cancel_any, default_loop};
 pub use wait_reason::WaitReason;
 
 /// A new future of a native loop.

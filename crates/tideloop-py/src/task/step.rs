@@ -173,7 +173,7 @@ fn wait_for(task: &Bound<'_, Task>, object: Bound<'_, PyAny>) -> PyResult<()> {
         return Task::schedule_step(task);
     }
     let reason = match exact_class(&object) {
-        Exact::Future => WaitReason::Future,
+        Exact::Future | Exact::Gathering => WaitReason::Future,
         Exact::Task => WaitReason::Task,
         Exact::Other => return wait_for_other(task, object),
     };

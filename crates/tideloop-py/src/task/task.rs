@@ -13,6 +13,7 @@ use super::wait_reason::WaitReason;
 use super::wakeup::TaskStep;
 use super::{Future, registry, step};
 use crate::cell::{Cell, Slot};
+use crate::compose::Gathering;
 use crate::event_loop::Entry;
 use crate::names;
 use crate::slots::loop_slot::LoopRef;
@@ -349,7 +350,7 @@ impl Task {
 }
 
 /// `future.cancel(msg=message)` of whatever a task waits for.
-pub(super) fn cancel_any(future: &Bound<'_, PyAny>, message: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+pub(crate) fn cancel_any(future: &Bound<'_, PyAny>, message: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
     let py = future.py();
     match slots::classes::exact_class(future) {
         slots::classes::Exact::Task => {
@@ -360,6 +361,11 @@ pub(super) fn cancel_any(future: &Bound<'_, PyAny>, message: Option<&Bound<'_, P
         slots::classes::Exact::Future => {
             if let Ok(future) = future.cast::<Future>() {
                 return Future::cancel_native(future, message.map(|message| message.clone().unbind()));
+            }
+        }
+        slots::classes::Exact::Gathering => {
+            if let Ok(gathering) = future.cast::<Gathering>() {
+                return Gathering::cancel_children(gathering, message);
             }
         }
         slots::classes::Exact::Other => {}
@@ -376,7 +382,7 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// The loop that `Future()` and `Task()` belong to when none is given.
-pub(super) fn default_loop<'py>(py: Python<'py>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<LoopRef<'py>> {
+pub(crate) fn default_loop<'py>(py: Python<'py>, event_loop: Option<&Bound<'py, PyAny>>) -> PyResult<LoopRef<'py>> {
     Ok(match event_loop {
         Some(event_loop) if !event_loop.is_none() => LoopRef::to(event_loop),
         _ => LoopRef::to(&names::get_event_loop(py)?.call0()?),
