@@ -1,52 +1,148 @@
 """Tideloop: Python's concurrency, rebuilt in Rust. An asyncio program runs on it unchanged.
 
+``import tideloop as asyncio`` has every name of asyncio's, its modules' too, with Tideloop's behind them.
 ``tideloop.run(main())`` runs a program; ``tideloop.install()`` makes every loop that asyncio creates a Tideloop one.
 """
 
 from __future__ import annotations
 
-import sys as _sys
+import sys
 import typing as _typing
 
+__all__ = ["EventLoop", "SelectorEventLoop", "__version__", "install", "uninstall"]
+
 try:
+    from asyncio import SelectorEventLoop
+
+    from . import (
+        base_events,
+        coroutines,
+        events,
+        exceptions,
+        futures,
+        locks,
+        protocols,
+        queues,
+        runners,
+        streams,
+        subprocess,
+        taskgroups,
+        tasks,
+        threads,
+        timeouts,
+        transports,
+    )
     from ._install import install, uninstall
-    from ._loop import EventLoop, new_event_loop
-    from ._native import Future, Handle, Task, TimerHandle, __version__
+    from ._loop import EventLoop
+    from ._names import complete as _complete
+    from ._names import complete_package as _complete_package
+    from ._native import __version__
     from ._registry import install as _show_native_tasks
-    from ._server import Server
-    from .runners import Runner, run
+    from .base_events import *
+    from .coroutines import *
+    from .events import *
+    from .exceptions import *
+    from .futures import *
+    from .locks import *
+    from .protocols import *
+    from .queues import *
+    from .runners import *
+    from .streams import *
+    from .subprocess import *
+    from .taskgroups import *
+    from .tasks import *
+    from .threads import *
+    from .timeouts import *
+    from .transports import *
+
+    if sys.version_info >= (3, 14):
+        from . import graph
+        from .graph import *
+    else:
+        from asyncio import (
+            AbstractChildWatcher,
+            DefaultEventLoopPolicy,
+            FastChildWatcher,
+            MultiLoopChildWatcher,
+            PidfdChildWatcher,
+            SafeChildWatcher,
+            ThreadedChildWatcher,
+        )
 except ImportError as _broken:
     _broken.add_note("`tideloop doctor` says what is wrong with this installation.")
-    if _sys.argv[1:2] != ["doctor"]:  # which lives in this package, and has to be imported for that
+    if sys.argv[1:2] != ["doctor"]:  # which lives in this package, and has to be imported for that
         raise
-
 else:
+    __all__ += base_events.__all__
+    __all__ += coroutines.__all__
+    __all__ += events.__all__
+    __all__ += exceptions.__all__
+    __all__ += futures.__all__
+    __all__ += locks.__all__
+    __all__ += protocols.__all__
+    __all__ += queues.__all__
+    __all__ += runners.__all__
+    __all__ += streams.__all__
+    __all__ += subprocess.__all__
+    __all__ += taskgroups.__all__
+    __all__ += tasks.__all__
+    __all__ += threads.__all__
+    __all__ += timeouts.__all__
+    __all__ += transports.__all__
+    if sys.version_info >= (3, 14):
+        __all__ += graph.__all__
+    else:
+        __all__ += [
+            "AbstractChildWatcher",
+            "DefaultEventLoopPolicy",
+            "EventLoopPolicy",
+            "FastChildWatcher",
+            "MultiLoopChildWatcher",
+            "PidfdChildWatcher",
+            "SafeChildWatcher",
+            "ThreadedChildWatcher",
+        ]
+    _complete(
+        *"base_events coroutines events exceptions futures locks protocols queues runners streams subprocess taskgroups"
+        " tasks threads timeouts transports".split()
+    )
+    _complete_package()
     _show_native_tasks()  # asyncio.all_tasks() sees them from here on
 
 if _typing.TYPE_CHECKING:
+    from . import (  # noqa: F401
+        base_futures,
+        base_subprocess,
+        base_tasks,
+        constants,
+        format_helpers,
+        log,
+        mixins,
+        selector_events,
+        sslproto,
+        staggered,
+        trsock,
+        unix_events,
+    )
     from ._install import EventLoopPolicy as EventLoopPolicy
+else:
+    # What few ask for is imported when somebody does.
+    _LATER = frozenset(
+        "base_futures base_subprocess base_tasks constants format_helpers log mixins selector_events sslproto staggered"
+        " trsock unix_events".split()
+    )
 
-__all__ = [
-    "EventLoop",
-    "Future",
-    "Handle",
-    "Runner",
-    "Server",
-    "Task",
-    "TimerHandle",
-    "__version__",
-    "install",
-    "new_event_loop",
-    "run",
-    "uninstall",
-]
-if _sys.version_info < (3, 14):
-    __all__.insert(__all__.index("EventLoop") + 1, "EventLoopPolicy")
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})
 
+    def __getattr__(name: str) -> _typing.Any:
+        if name in _LATER:
+            import importlib
 
-def __getattr__(name: str) -> _typing.Any:
-    if name == "EventLoopPolicy":
-        if _sys.version_info >= (3, 14):
+            return importlib.import_module(f"{__name__}.{name}")
+        if name != "EventLoopPolicy":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if sys.version_info >= (3, 14):
             raise AttributeError(
                 "tideloop.EventLoopPolicy does not exist on Python 3.14 and later, where asyncio's policies are "
                 "deprecated: use tideloop.run(), tideloop.install() or asyncio.Runner(loop_factory="
@@ -55,4 +151,3 @@ def __getattr__(name: str) -> _typing.Any:
         from ._install import EventLoopPolicy
 
         return EventLoopPolicy
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

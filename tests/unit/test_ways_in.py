@@ -29,7 +29,7 @@ def test_run_sets_debug_mode(debug):
 def test_run_inside_a_running_loop_is_refused():
     async def main():
         unstarted = running_loop()
-        with pytest.raises(RuntimeError, match=r"tideloop\.run\(\) cannot be called from a running event loop"):
+        with pytest.raises(RuntimeError, match=r"asyncio\.run\(\) cannot be called from a running event loop"):
             tideloop.run(unstarted)
         unstarted.close()
 

@@ -1,0 +1,44 @@
+"""Makes each module of this package offer every public name of the asyncio module it corresponds to."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import ModuleType
+from typing import Any
+
+__all__ = ["complete", "complete_package", "replacements"]
+
+
+def complete(*names: str) -> None:
+    """Give modules of this package whatever their counterparts in asyncio have beside, ours where there is one of ours.
+
+    That includes names that asyncio's module only imported itself: ``asyncio.streams.sleep`` is one.
+    *names* are without the package, such as ``locks``.
+    """
+    replaced = replacements()
+    for name in names:
+        ours, theirs = vars(sys.modules[f"{__package__}.{name}"]), sys.modules[f"asyncio.{name}"]
+        exported = getattr(theirs, "__all__", ())
+        for public, value in vars(theirs).items():
+            if public not in ours and (not public.startswith("_") or public in exported):
+                ours[public] = replaced.get(id(value), value)
+        ours["__all__"] = [*dict.fromkeys([*ours.get("__all__", ()), *exported])]
+
+
+def complete_package() -> None:
+    """Give this package what only the package asyncio has: what came with a Python that is newer than this file."""
+    ours = vars(sys.modules[__package__])
+    for name in asyncio.__all__:
+        ours.setdefault(name, getattr(asyncio, name))
+    ours["__all__"] = sorted({*ours["__all__"], *asyncio.__all__})
+
+
+def replacements() -> dict[int, Any]:
+    """What stands in place of an object of asyncio's, by its id: whatever has the same public name in both packages."""
+    ours = vars(sys.modules[__package__])
+    return {
+        id(value): ours[name]
+        for name, value in vars(asyncio).items()
+        if not (name.startswith("_") or isinstance(value, ModuleType)) and ours.get(name, value) is not value
+    }

@@ -1,0 +1,6 @@
+"""What every loop of asyncio's shares, and the server: the names of :mod:`asyncio.base_events`."""
+
+from asyncio.base_events import BaseEventLoop as BaseEventLoop
+from asyncio.base_events import __all__ as __all__
+
+from ._server import Server as Server

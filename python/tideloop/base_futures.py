@@ -1,0 +1,7 @@
+"""What futures share: the names of :mod:`asyncio.base_futures`."""
+
+from asyncio.base_futures import *
+
+from ._names import complete as _complete
+
+_complete("base_futures")
