@@ -2,7 +2,8 @@
 
 For each of Python 3.11 to 3.14: a release wheel, installed where there is nothing but the standard library; our own
 tests on the installed wheel; CPython's asyncio tests, and on two of them uvloop's. Then real libraries against real
-servers, on the wheel for this Python; loom over what is lock-free; mutated TLS; and soak.
+servers, on the wheel for this Python; loom over what is lock-free; random programs beside asyncio; mutated TLS; and
+soak.
 What is missing is said loudly; where CI is set it is a failure, unless it is a Python that cannot be had there.
 """
 
@@ -26,6 +27,7 @@ BUILDS_AT_ONCE = 2
 # Our own tests of the tree itself need no second Python.
 OWN_TESTS = "-m pytest -q --ignore tests/tidy tests".split()
 SOAK_SECONDS = 120
+SIMULATED_PROGRAMS = 20_000
 # The oldest Python that it knows, and the newest without a deprecated policy.
 UVLOOPS_TESTS_ON = ("3.11", "3.13")
 # A program without a single package: the loop runs, the wheel's dependencies are the standard library alone.
@@ -46,7 +48,7 @@ def main() -> None:
     for python in found:
         wheel = wheels.get(python.version)
         results.append(wheel is not None and on_one_python(python, wheel))
-    results += [on_real_libraries(wheels), loom(), tls_records(), soak()]
+    results += [on_real_libraries(wheels), loom(), simulated_programs(), tls_records(), soak()]
     sys.exit(0 if all(results) else 1)
 
 
@@ -119,6 +121,11 @@ def loom() -> bool:
 def tls_records() -> bool:
     """A hundred thousand mutations of what a TLS peer sends, on what `make build` made."""
     return step("TLS records", [sys.executable, "tests/fuzz_tls.py", "--cases", "100000"])
+
+
+def simulated_programs() -> bool:
+    """Random programs over all primitives, on a simulated clock, beside asyncio; on what `make build` made."""
+    return step("simulated programs", [sys.executable, "tests/simulation", "--programs", str(SIMULATED_PROGRAMS)])
 
 
 def soak() -> bool:

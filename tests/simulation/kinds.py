@@ -1,0 +1,138 @@
+"""The pairs of a loop and of names that programs run on, and asyncio as the judge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from . import operations
+from .clocks import SimulatedAsyncioLoop, simulated_tideloop
+from .machine import Machine
+
+JUDGE = "asyncio"
+assert operations.OPERATIONS  # importing them registers them
+# The loop, whether its tasks are asyncio's, and whose names.
+KINDS = {
+    JUDGE: ("asyncio", None, "asyncio"),
+    "tideloop": ("tideloop", "native", "tideloop"),
+    "tideloop with asyncio's names": ("tideloop", "native", "asyncio"),
+    "tideloop with asyncio's tasks": ("tideloop", "asyncio", "tideloop"),
+    "asyncio's loop with tideloop's names": ("asyncio", None, "tideloop"),
+    "tideloop with names of both": ("tideloop", "native", "both"),
+}
+
+
+class InOrder(dict[Any, None]):
+    """What a group keeps its tasks in, so that it cancels them in the order they were made: a set has none."""
+
+    def add(self, item: Any) -> None:
+        self[item] = None
+
+    def discard(self, item: Any) -> None:
+        self.pop(item, None)
+
+    remove = dict.__delitem__
+
+
+class TaskGroup(asyncio.TaskGroup):
+    """asyncio's, with that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks = InOrder()  # type: ignore[assignment]
+
+    def _abort(self) -> None:
+        # The judge's own _abort goes through what may shrink meanwhile: a set minds as little as this.
+        tasks, self._tasks = self._tasks, list(self._tasks)  # type: ignore[assignment]
+        try:
+            super()._abort()
+        finally:
+            self._tasks = tasks
+
+
+class Names:
+    """asyncio's names, or those of `modules` where they have them."""
+
+    def __init__(self, *modules: Any) -> None:
+        self.modules = modules
+
+    def __getattr__(self, name: str) -> Any:
+        for module in self.modules:
+            if (found := getattr(module, name, None)) is not None:
+                setattr(self, name, found)
+                return found
+        if name == "TaskGroup":
+            return TaskGroup
+        found = getattr(asyncio, name)
+        setattr(self, name, found)
+        return found
+
+
+class NamesOfBoth:
+    """Each name from one of two, by chance; the same for a seed."""
+
+    def __init__(self, seed: int, one: Names, other: Names) -> None:
+        self.random = random.Random(seed)
+        self.both = one, other
+
+    def __getattr__(self, name: str) -> Any:
+        # A primitive's exceptions and the loop's tasks are the same in both.
+        return getattr(self.random.choice(self.both), name)
+
+
+@functools.cache
+def loop_class(kind: str) -> Callable[..., Any]:
+    return SimulatedAsyncioLoop if kind == "asyncio" else simulated_tideloop()
+
+
+ASYNCIO = Names()
+
+
+@functools.cache
+def tideloop_names() -> Names:
+    return Names(importlib.import_module("tideloop"), *native_modules())
+
+
+def native_modules() -> list[Any]:
+    """The modules of the native names, those that are there."""
+    found = []
+    for name in ("locks", "queues", "tasks", "timeouts", "taskgroups"):
+        with contextlib.suppress(ImportError):
+            found.append(importlib.import_module(f"tideloop.{name}"))
+    return found
+
+
+@contextlib.contextmanager
+def running(kind: str) -> Iterator[Any]:
+    """A loop of a kind, closed afterwards."""
+    loop_kind, tasks, _ = KINDS[kind]
+    loop = loop_class(loop_kind)() if tasks is None else loop_class(loop_kind)(tasks=tasks)
+    try:
+        yield loop
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_forever()
+        loop.close()
+
+
+def names_of(kind: str, seed: int) -> Any:
+    names = KINDS[kind][2]
+    if names == "both":
+        return NamesOfBoth(seed, ASYNCIO, tideloop_names())
+    return ASYNCIO if names == "asyncio" else tideloop_names()
+
+
+def run(program: dict[str, Any], kind: str, seed: int = 0, names: Any = None) -> tuple[list[Any], list[str]]:
+    """What happened, and what must not have."""
+    with running(kind) as loop:
+        machine = Machine(loop, names_of(kind, seed) if names is None else names, program)
+        trace = machine.run()
+        # Nothing of the run may outlive its loop.
+        loop.set_exception_handler(lambda loop, context: None)
+        return trace, machine.broken
