@@ -21,6 +21,7 @@ __all__ = [
     "Future",
     "Handle",
     "Listener",
+    "Queue",
     "ReadPipeTransport",
     "SockCall",
     "SocketTransport",
@@ -50,6 +51,9 @@ def _current_task(event_loop: asyncio.AbstractEventLoop, default: Any = None, /)
 
 def _set_current_task(event_loop: asyncio.AbstractEventLoop, task: Task[Any] | None, /) -> bool:
     """Whether the loop is native, and has been given its current task."""
+
+def _register_queues(queue: type[Queue], lifo: type[Queue], priority: type[Queue]) -> None:
+    """Makes the classes that derive from Queue known; called once."""
 
 def task_count() -> int:
     """How many native tasks there are."""
@@ -313,3 +317,43 @@ class Listener:
         backlog: int = 100,
     ) -> Self: ...
     def close(self) -> None: ...
+
+@disjoint_base
+class Queue:
+    """What Queue, LifoQueue and PriorityQueue have in common; their hot methods are put into those."""
+
+    _finished: asyncio.Event
+    _getters: Any
+    _is_shutdown: bool
+    _loop: asyncio.AbstractEventLoop | None
+    _maxsize: Any
+    _putters: Any
+    _queue: Any
+    _unfinished_tasks: int
+
+    def __init__(self, maxsize: int = 0) -> None: ...
+    @property
+    def maxsize(self) -> int: ...
+    def empty(self) -> bool:
+        """Whether there is no item."""
+
+    def full(self) -> bool:
+        """Whether there is no room."""
+
+    def join(self) -> Coroutine[Any, Any, None]:
+        """Wait until everything is done."""
+
+    def qsize(self) -> int:
+        """The number of items."""
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Have put raise QueueShutDown, and get when the queue is empty."""
+
+    def _format(self) -> str:
+        """The part of the repr that says what the queue holds."""
+
+    def _joiners(self) -> list[Any]:
+        """The futures of those who wait in join."""
+
+    def _waiting(self) -> tuple[list[Any], list[Any]]:
+        """The futures of those who wait for an item, and for room."""

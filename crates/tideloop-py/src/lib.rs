@@ -10,6 +10,7 @@ mod names;
 mod processes;
 mod slots;
 mod sock;
+mod sync;
 mod task;
 mod transports;
 
@@ -32,6 +33,7 @@ mod _native {
         crate::task::init(module)?;
         crate::compose::init(module)?;
         crate::sock::init(module)?;
+        crate::sync::init(module)?;
         crate::transports::init(module)
     }
 }

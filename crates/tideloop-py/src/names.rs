@@ -110,6 +110,20 @@ imported! {
     get_running_loop_or_none: PyAny = "asyncio", "_get_running_loop";
     /// `asyncio.get_running_loop`
     get_running_loop: PyAny = "asyncio", "get_running_loop";
+    /// `collections.deque`
+    deque: PyType = "collections", "deque";
+    /// `heapq.heappush`
+    heappush: PyAny = "heapq", "heappush";
+    /// `heapq.heappop`
+    heappop: PyAny = "heapq", "heappop";
+    /// `asyncio.Event`, the stdlib's
+    event_class: PyType = "asyncio.locks", "Event";
+    /// `asyncio.QueueEmpty`
+    queue_empty: PyType = "asyncio.queues", "QueueEmpty";
+    /// `asyncio.QueueFull`
+    queue_full: PyType = "asyncio.queues", "QueueFull";
+    /// `asyncio.QueueShutDown`, or ours where the running version has none
+    queue_shut_down: PyType = "tideloop.queues", "QueueShutDown";
     /// The C half's `_enter_task`
     enter_task: PyAny = "_asyncio", "_enter_task";
     /// The C half's `_leave_task`

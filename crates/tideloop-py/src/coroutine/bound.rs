@@ -41,6 +41,13 @@ impl LoopBound {
         self.0.with(py, |slot| slot.get(py)).map(LoopRef::into_any)
     }
 
+    /// Assigns `_loop`.
+    pub fn set(&self, py: Python<'_>, event_loop: Option<&Bound<'_, PyAny>>) {
+        let fresh = event_loop.map_or(LoopSlot::EMPTY, |event_loop| LoopSlot::holding(&LoopRef::to(event_loop)));
+        let mut before = self.0.with(py, |slot| std::mem::replace(slot, fresh));
+        drop(before.take());
+    }
+
     pub fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.0.during_gc(|slot| slot.visit(visit)).unwrap_or(Ok(()))
     }

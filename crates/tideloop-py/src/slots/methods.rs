@@ -135,6 +135,11 @@ impl<'py> Arguments<'_, 'py> {
         unsafe { Bound::from_borrowed_ptr(self.py, *value) }
     }
 
+    /// None, for what is not there.
+    pub fn none(&self) -> Bound<'py, PyAny> {
+        self.py.None().into_bound(self.py)
+    }
+
     /// The value of `context`, where `function` knows no other keyword.
     #[inline]
     pub fn only_context(&self, function: &str) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -106,15 +106,19 @@ slot_functions! {
 }
 
 /// What a method of the loop is called with: its name, its parameters, and how many of them have no default.
-struct Signature<const N: usize> {
-    parameters: [&'static str; N],
-    required: usize,
+pub(super) struct Signature<const N: usize> {
+    pub parameters: [&'static str; N],
+    pub required: usize,
 }
 
 impl<const N: usize> Signature<N> {
     /// The values of the parameters.
     #[inline]
-    fn bind<'py>(&self, function: &str, arguments: &Arguments<'_, 'py>) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
+    pub fn bind<'py>(
+        &self,
+        function: &str,
+        arguments: &Arguments<'_, 'py>,
+    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
         let mut values = [const { None }; N];
         let positional = arguments.positional();
         if positional.len() > N {

@@ -279,7 +279,7 @@ impl Future {
     }
 
     /// Cancels, and schedules the callbacks; whether it was still pending.
-    pub(super) fn cancel_native(slf: &Bound<'_, Self>, message: Option<Py<PyAny>>) -> PyResult<bool> {
+    pub(crate) fn cancel_native(slf: &Bound<'_, Self>, message: Option<Py<PyAny>>) -> PyResult<bool> {
         Self::cancel_by(slf, message, None)
     }
 
