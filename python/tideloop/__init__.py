@@ -91,6 +91,7 @@ else:
     __all__ += transports.__all__
     if sys.version_info >= (3, 14):
         __all__ += graph.__all__
+        _complete("graph")
     else:
         __all__ += [
             "AbstractChildWatcher",

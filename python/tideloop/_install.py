@@ -12,28 +12,40 @@ from ._loop import EventLoop, new_event_loop
 
 __all__ = ["install", "uninstall"]
 
-# What uninstall() has to do; None while asyncio's own loops are in place.
+# What uninstall() has to do; None while asyncio's own loops, or names, are in place.
 _undo: Callable[[], None] | None = None
+_undo_names: Callable[[], None] | None = None
 
 
-def install() -> None:
+def install(*, names: bool = False) -> None:
     """Make every event loop that asyncio creates from now on a Tideloop one; harmless when done already.
 
     Below 3.14 through the event loop policy, from 3.14 on, where policies are deprecated, by replacing
     ``asyncio.new_event_loop``, which asyncio.run() and asyncio.Runner() call. There, a name that somebody imported
     from asyncio before keeps its old meaning.
+
+    *names*: put Tideloop's functions, primitives and streams into the ``asyncio`` module and its submodules, too, for
+    programs and libraries that cannot say ``import tideloop as asyncio``: Lock, Queue, StreamReader, open_connection,
+    sleep, wait_for, TaskGroup and their like. Futures, tasks, handles, transports, loops and exceptions stay asyncio's.
+    Call it first: a name that somebody imported from asyncio before keeps its old meaning, and what was made by it
+    goes on working beside the new ones.
     """
-    global _undo
+    global _undo, _undo_names
     if _undo is None:
         _undo = _replace_new_event_loop() if sys.version_info >= (3, 14) else _set_policy()
+    if names and _undo_names is None:
+        from ._install_names import put_names_into_asyncio  # which needs the whole package
+
+        _undo_names = put_names_into_asyncio()
 
 
 def uninstall() -> None:
-    """Put back what install() replaced; harmless when there is nothing to put back."""
-    global _undo
-    undo, _undo = _undo, None
-    if undo is not None:
-        undo()
+    """Put back what install() replaced, names too; harmless when there is nothing to put back."""
+    global _undo, _undo_names
+    for undo in (_undo_names, _undo):
+        if undo is not None:
+            undo()
+    _undo = _undo_names = None
 
 
 def _replace_new_event_loop() -> Callable[[], None]:

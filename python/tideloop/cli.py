@@ -9,7 +9,7 @@ from tideloop._program import CannotRun, run_code, run_module, run_path
 
 __all__ = ["main", "main_run"]
 
-PROGRAM_USAGE = "[-h] [-m MODULE | -c CODE | FILE | -] [ARGS ...]"
+PROGRAM_USAGE = "[-h] [--names] [-m MODULE | -c CODE | FILE | -] [ARGS ...]"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,6 +66,7 @@ def main_run(arguments: list[str] | None = None) -> int:
 def _add_program(parser: argparse.ArgumentParser) -> None:
     """Add python's own ways to name a program. Whichever comes first takes all that follows it."""
     rest = argparse.REMAINDER
+    parser.add_argument("--names", action="store_true", help="give it Tideloop's primitives and streams, too")
     parser.add_argument("-m", dest="module", nargs=rest, help="run a module, by its name")
     parser.add_argument("-c", dest="code", nargs=rest, help="run a string")
     parser.add_argument("program", nargs=rest, help="run a file, or - for standard input")
@@ -79,7 +80,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         words = given if run is run_path else [*given, *options.program]
         if not words:
             parser.error("which program? give FILE, -m MODULE, -c CODE, or - for standard input")
-        _install()
+        _install(options.names)
         try:
             run(words[0], words[1:])
         except CannotRun as error:
@@ -87,10 +88,10 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         return
 
 
-def _install() -> None:
+def _install(names: bool) -> None:
     import tideloop
 
-    tideloop.install()
+    tideloop.install(names=names)
 
 
 def _version() -> str:
