@@ -10,6 +10,7 @@ mod names;
 mod processes;
 mod slots;
 mod sock;
+mod streams;
 mod sync;
 mod task;
 mod transports;
@@ -34,6 +35,7 @@ mod _native {
         crate::compose::init(module)?;
         crate::sock::init(module)?;
         crate::sync::init(module)?;
+        crate::streams::init(module)?;
         crate::transports::init(module)
     }
 }

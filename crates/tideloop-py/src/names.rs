@@ -50,6 +50,14 @@ imported! {
     logger: PyAny = "asyncio.log", "logger";
     /// `asyncio.CancelledError`
     cancelled_error: PyType = "asyncio.exceptions", "CancelledError";
+    /// `asyncio.IncompleteReadError`
+    incomplete_read_error: PyType = "asyncio.exceptions", "IncompleteReadError";
+    /// `asyncio.LimitOverrunError`
+    limit_overrun_error: PyType = "asyncio.exceptions", "LimitOverrunError";
+    /// asyncio's own `StreamReader`; to be looked up at import, before anybody replaces it
+    stock_stream_reader: PyType = "asyncio.streams", "StreamReader";
+    /// The reader that programs use, which derives from ours
+    stream_reader_class: PyType = "tideloop.streams", "StreamReader";
     /// `asyncio.InvalidStateError`
     invalid_state_error: PyType = "asyncio.exceptions", "InvalidStateError";
     /// `asyncio.trsock.TransportSocket`

@@ -43,7 +43,7 @@ pub(super) fn already_done(task: &Bound<'_, Task>, thrown: Option<&Bound<'_, PyA
 
 /// Whether the loop is in debug mode.
 #[inline]
-pub(super) fn is_debug(event_loop: &LoopRef<'_>) -> PyResult<bool> {
+pub(crate) fn is_debug(event_loop: &LoopRef<'_>) -> PyResult<bool> {
     match event_loop {
         LoopRef::Native(native) => Ok(native.get().debug(native.py())),
         LoopRef::Foreign(foreign) => foreign.call_method0(intern!(foreign.py(), "get_debug"))?.is_truthy(),

@@ -27,6 +27,7 @@ use crate::event_loop::EventLoop;
 use crate::slots;
 use crate::slots::loop_slot::LoopRef;
 
+pub(crate) use errors::is_debug;
 pub use future::Future;
 pub(crate) use future_iter::thrown;
 pub use future_iter::{Advance, FutureIter};
