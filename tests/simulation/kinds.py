@@ -62,13 +62,10 @@ class Names:
         self.modules = modules
 
     def __getattr__(self, name: str) -> Any:
-        for module in self.modules:
-            if (found := getattr(module, name, None)) is not None:
-                setattr(self, name, found)
-                return found
-        if name == "TaskGroup":
-            return TaskGroup
-        found = getattr(asyncio, name)
+        found = next((getattr(module, name) for module in self.modules if hasattr(module, name)), None)
+        found = found or getattr(asyncio, name)
+        if found is asyncio.TaskGroup:
+            found = TaskGroup
         setattr(self, name, found)
         return found
 
