@@ -7,7 +7,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["complete", "complete_package", "replacements"]
+from ._signatures import share_signatures
+
+__all__ = ["complete", "complete_package"]
 
 
 def complete(*names: str) -> None:
@@ -16,7 +18,7 @@ def complete(*names: str) -> None:
     That includes names that asyncio's module only imported itself: ``asyncio.streams.sleep`` is one.
     *names* are without the package, such as ``locks``.
     """
-    replaced = replacements()
+    replaced = {id(theirs): ours for theirs, ours in _pairs()}
     for name in names:
         ours, theirs = vars(sys.modules[f"{__package__}.{name}"]), sys.modules[f"asyncio.{name}"]
         exported = getattr(theirs, "__all__", ())
@@ -27,18 +29,22 @@ def complete(*names: str) -> None:
 
 
 def complete_package() -> None:
-    """Give this package what only the package asyncio has: what came with a Python that is newer than this file."""
+    """Give this package what only the package asyncio has, such as what came with a Python newer than this file.
+
+    The classes of the package get the signatures of asyncio's.
+    """
     ours = vars(sys.modules[__package__])
     for name in asyncio.__all__:
         ours.setdefault(name, getattr(asyncio, name))
     ours["__all__"] = sorted({*ours["__all__"], *asyncio.__all__})
+    share_signatures(_pairs())
 
 
-def replacements() -> dict[int, Any]:
-    """What stands in place of an object of asyncio's, by its id: whatever has the same public name in both packages."""
+def _pairs() -> list[tuple[Any, Any]]:
+    """What stands in place of an object of asyncio's: whatever has the same public name in both packages."""
     ours = vars(sys.modules[__package__])
-    return {
-        id(value): ours[name]
+    return [
+        (value, ours[name])
         for name, value in vars(asyncio).items()
         if not (name.startswith("_") or isinstance(value, ModuleType)) and ours.get(name, value) is not value
-    }
+    ]
