@@ -7,7 +7,6 @@
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::buffer::{self, Buffer};
@@ -53,10 +52,19 @@ pub struct StreamReader {
     pub(super) state: Cell<State>,
 }
 
-/// What feeding a reader calls for.
-struct Fed {
-    waiter: Option<Py<PyAny>>,
-    transport_to_pause: Option<Py<PyAny>>,
+/// What feeding a reader calls for; see [`StreamReader::act_on`].
+#[must_use = "who waits has to be woken"]
+pub struct Fed(Then);
+
+enum Then {
+    Act {
+        waiter: Option<Py<PyAny>>,
+        transport_to_pause: Option<Py<PyAny>>,
+    },
+    /// The buffer is a `bytearray`; these bytes are still to be added.
+    Add(Vec<u8>),
+    /// Nothing may come after the end.
+    Refuse,
 }
 
 impl StreamReader {
@@ -84,81 +92,68 @@ impl StreamReader {
         Ok(class.is(names::stream_reader_class(slf.py())?) || class.is(slf.py().get_type::<Self>()))
     }
 
-    /// Adds what has arrived and wakes who waits for it.
+    /// Adds what has arrived, which is not nothing, and says what follows from it. Runs no Python and drops no object, so
+    /// that it may be called while the memory that `data` lies in is borrowed.
     ///
-    /// Corresponds to `StreamReader.feed_data`, which is called where a derived class may have its own.
+    /// Together with [`Self::act_on`] it is `StreamReader.feed_data`.
     #[inline]
-    pub fn feed(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
-        if Self::is_exact(slf)? {
-            return Self::feed_native(slf, data);
-        }
-        slf.call_method1(intern!(slf.py(), "feed_data"), (PyBytes::new(slf.py(), data),)).map(drop)
-    }
-
-    /// No more will arrive.
-    ///
-    /// Corresponds to `StreamReader.feed_eof`, which is called where a derived class may have its own.
-    pub fn feed_end(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if Self::is_exact(slf)? {
-            return Self::end_native(slf);
-        }
-        slf.call_method0(intern!(slf.py(), "feed_eof")).map(drop)
-    }
-
-    /// From now on all reads raise `exception`.
-    ///
-    /// Corresponds to `StreamReader.set_exception`, which is called where a derived class may have its own.
-    pub fn fail(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
-        if Self::is_exact(slf)? {
-            return Self::fail_native(slf, exception);
-        }
-        slf.call_method1(intern!(slf.py(), "set_exception"), (exception,)).map(drop)
-    }
-
-    #[inline]
-    pub(super) fn feed_native(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
+    pub fn take_in(slf: &Bound<'_, Self>, data: &[u8]) -> Fed {
         let py = slf.py();
-        let fed = buffer::with_spare(py, |spare| {
+        buffer::with_spare(py, |spare| {
             slf.get().state.with(py, |state| {
-                if state.eof || state.buffer.exposed.is_some() {
-                    return None;
+                if state.eof {
+                    return Fed(Then::Refuse);
                 }
-                if data.is_empty() {
-                    return Some(Fed { waiter: None, transport_to_pause: None });
+                if state.buffer.exposed.is_some() {
+                    return Fed(Then::Add(data.to_vec()));
                 }
                 state.buffer.native.push(data, spare);
                 let waiter = state.waiter.take();
-                Some(Fed { waiter, transport_to_pause: state.transport_to_pause(py, state.buffer.native.len()) })
+                let transport_to_pause = state.transport_to_pause(py, state.buffer.native.len());
+                Fed(Then::Act { waiter, transport_to_pause })
             })
-        });
-        let fed = match fed {
-            Some(fed) => fed,
-            None => Self::feed_exposed(slf, data)?,
+        })
+    }
+
+    /// Wakes who waits, pauses the transport if too much is unread; `AssertionError` if the end was announced before.
+    #[inline]
+    pub fn act_on(slf: &Bound<'_, Self>, fed: Fed) -> PyResult<()> {
+        let py = slf.py();
+        let (waiter, transport_to_pause) = match fed.0 {
+            Then::Act { waiter, transport_to_pause } => (waiter, transport_to_pause),
+            Then::Refuse => return Err(PyAssertionError::new_err("feed_data after feed_eof")),
+            Then::Add(data) => {
+                buffer::append(slf, &data)?;
+                let len = buffer::len(slf);
+                slf.get().state.with(py, |state| (state.waiter.take(), state.transport_to_pause(py, len)))
+            }
         };
-        if let Some(waiter) = fed.waiter {
+        if let Some(waiter) = waiter {
             wake(waiter.into_bound(py))?;
         }
-        match fed.transport_to_pause {
+        match transport_to_pause {
             None => Ok(()),
             Some(transport) => Self::pause(slf, transport.bind(py)),
         }
     }
 
-    #[cold]
-    fn feed_exposed(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<Fed> {
-        let py = slf.py();
-        if slf.get().state.with(py, |state| state.eof) {
-            return Err(PyAssertionError::new_err("feed_data after feed_eof"));
+    /// `StreamReader.feed_data`.
+    pub(super) fn feed(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
+        if data.is_empty() && !slf.get().state.with(slf.py(), |state| state.eof) {
+            return Ok(());
         }
-        if data.is_empty() {
-            return Ok(Fed { waiter: None, transport_to_pause: None });
-        }
-        buffer::append(slf, data)?;
-        let len = buffer::len(slf);
-        Ok(slf.get().state.with(py, |state| Fed {
-            waiter: state.waiter.take(),
-            transport_to_pause: state.transport_to_pause(py, len),
-        }))
+        Self::act_on(slf, Self::take_in(slf, data))
+    }
+
+    /// No more will arrive: `StreamReader.feed_eof`.
+    pub fn end(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().state.with(slf.py(), |state| state.eof = true);
+        Self::wake_waiter(slf)
+    }
+
+    /// The exception that reads raise.
+    pub fn exception_native(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |state| state.exception.cloned(py))
     }
 
     #[cold]
@@ -178,12 +173,8 @@ impl StreamReader {
         }
     }
 
-    pub(super) fn end_native(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().state.with(slf.py(), |state| state.eof = true);
-        Self::wake_waiter(slf)
-    }
-
-    pub(super) fn fail_native(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// From now on all reads raise `exception`: `StreamReader.set_exception`.
+    pub fn fail(slf: &Bound<'_, Self>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let kept = (!exception.is_none()).then(|| exception.clone().unbind());
         let (old, waiter) = slf.get().state.with(py, |state| (state.exception.replace(kept), state.waiter.take()));

@@ -106,12 +106,12 @@ impl StreamReader {
 
     /// Return the exception that was set, or None.
     fn exception(&self, py: Python<'_>) -> Py<PyAny> {
-        or_none(py, self.state.with(py, |state| state.exception.cloned(py)))
+        or_none(py, self.exception_native(py))
     }
 
     /// Have every read raise `exc` from now on, the one that waits included.
     fn set_exception(slf: &Bound<'_, Self>, exc: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::fail_native(slf, exc)
+        Self::fail(slf, exc)
     }
 
     /// Say which transport is to be paused while too much is unread; AssertionError if there is one already.
@@ -135,19 +135,19 @@ impl StreamReader {
     fn feed_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         if let Ok(bytes) = data.cast::<PyBytes>() {
-            return Self::feed_native(slf, bytes.as_bytes());
+            return Self::feed(slf, bytes.as_bytes());
         }
         if slf.get().state.with(py, |state| state.eof) || !data.is_truthy()? {
-            return Self::feed_native(slf, &[]);
+            return Self::feed(slf, &[]);
         }
         let copied = PyByteArray::new(py, &[]);
         copied.call_method1(intern!(py, "extend"), (data,))?;
-        Self::feed_native(slf, &copied.to_vec())
+        Self::feed(slf, &copied.to_vec())
     }
 
     /// Say that no more bytes will come, and wake who waits for them.
     fn feed_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::end_native(slf)
+        Self::end(slf)
     }
 
     /// Return True if everything has been read and feed_eof() was called.
