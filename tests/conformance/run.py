@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import pythons  # noqa: E402
 
 BUILD = ROOT / "build" / "conformance"
-SUITES = ("Future", "Task", "Loop")
+SUITES = ("Future", "Task", "Loop", "Prim")
 LIMIT_S = 30
 # More tests than that are not run one by one, each of which takes as long as it takes to list them all.
 ONE_BY_ONE_MAX = 60

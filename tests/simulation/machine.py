@@ -176,8 +176,8 @@ class Machine:
         for thing in things:
             self.log(None, when, type(thing).__name__, *STATE.findall(repr(thing)))
         for queue in self.queues:
-            counts = (queue.qsize(), queue.empty(), queue.full(), len(queue._getters), len(queue._putters))
-            self.log(None, when, "queue", *counts, queue._unfinished_tasks)
+            # Not by the lists of who waits: whoever looks at those has a queue that takes the long way from then on.
+            self.log(None, when, "queue", queue.qsize(), queue.empty(), queue.full(), queue._format())
         self.log(None, when, [self.state(future) for future in self.futures])
 
     @staticmethod
@@ -202,7 +202,7 @@ class Machine:
                 or (kind == "event" and self.events[number].is_set())
                 or (kind == "get" and not self.queues[number].empty())
                 or (kind == "put" and not self.queues[number].full())
-                or (kind == "join" and not self.queues[number]._unfinished_tasks)
+                or (kind == "join" and "tasks=" not in self.queues[number]._format())
                 or (kind == "task" and self.tasks[number][1].done())
                 or (kind == "future" and self.futures[number].done())
             )
