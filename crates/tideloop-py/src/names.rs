@@ -58,6 +58,16 @@ imported! {
     stock_stream_reader: PyType = "asyncio.streams", "StreamReader";
     /// The reader that programs use, which derives from ours
     stream_reader_class: PyType = "tideloop.streams", "StreamReader";
+    /// `asyncio.BrokenBarrierError`
+    broken_barrier_error: PyType = "asyncio.exceptions", "BrokenBarrierError";
+    /// What `async with` uses of asyncio's own locks
+    context_manager_mixin: PyType = "asyncio.locks", "_ContextManagerMixin";
+    /// asyncio's own `Condition`, also where its name stands for ours
+    condition_class: PyType = "tideloop.locks", "_Condition";
+    /// asyncio's own `Barrier`
+    barrier_class: PyType = "tideloop.locks", "_Barrier";
+    /// The enumeration of a barrier's states
+    barrier_state: PyAny = "asyncio.locks", "_BarrierState";
     /// `asyncio.InvalidStateError`
     invalid_state_error: PyType = "asyncio.exceptions", "InvalidStateError";
     /// `asyncio.trsock.TransportSocket`

@@ -19,6 +19,7 @@ pub mod loop_slot;
 mod memory;
 pub mod methods;
 pub mod openssl;
+pub mod primitives;
 pub mod queues;
 pub mod roster;
 #[allow(dead_code, reason = "those who use it come one by one")]
