@@ -12,17 +12,40 @@ use super::{queue_general, queue_hooks};
 use crate::names;
 use crate::slots;
 
+/// An argument that may be left out; None is one as any other.
+enum Given<'py> {
+    Nothing,
+    This(Bound<'py, PyAny>),
+}
+
+impl<'py> Given<'py> {
+    fn as_option(&self) -> Option<&Bound<'py, PyAny>> {
+        match self {
+            Self::Nothing => None,
+            Self::This(object) => Some(object),
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = std::convert::Infallible;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Self::This(object.to_owned()))
+    }
+}
+
 #[pymethods]
 impl Queue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::blank()
     }
 
-    #[pyo3(signature = (maxsize=None))]
-    fn __init__(slf: &Bound<'_, Self>, maxsize: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        Self::initialize(slf, maxsize)
+    #[pyo3(signature = (maxsize=Given::Nothing))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: Given<'_>) -> PyResult<()> {
+        Self::initialize(slf, maxsize.as_option())
     }
 
     /// The number of items in the queue. Corresponds to `asyncio.Queue.qsize`.
@@ -56,9 +79,9 @@ impl Queue {
     /// Have `put` raise `QueueShutDown`, and `get` as well when the queue is empty; those who wait are woken.
     /// With `immediate` the items are dropped, and count as done. Corresponds to `asyncio.Queue.shutdown` of Python
     /// 3.13, on every version.
-    #[pyo3(signature = (immediate=None), text_signature = "($self, immediate=False)")]
-    fn shutdown(slf: &Bound<'_, Self>, immediate: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let immediate = immediate.map_or(Ok(false), |immediate| immediate.is_truthy())?;
+    #[pyo3(signature = (immediate=Given::Nothing), text_signature = "($self, immediate=False)")]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: Given<'_>) -> PyResult<()> {
+        let immediate = immediate.as_option().map_or(Ok(false), |immediate| immediate.is_truthy())?;
         Self::close_down(slf, immediate)
     }
 
