@@ -34,8 +34,10 @@ __all__ = [
     "Task",
     "all_tasks",
     "as_completed",
+    "create_eager_task_factory",
     "create_task",
     "current_task",
+    "eager_task_factory",
     "ensure_future",
     "gather",
     "run_coroutine_threadsafe",
@@ -45,8 +47,9 @@ __all__ = [
     "wait_for",
 ]
 
-if sys.version_info >= (3, 12):
+if sys.version_info >= (3, 12):  # our loop knows asyncio's own, and makes native tasks by it
     from asyncio import create_eager_task_factory as create_eager_task_factory
     from asyncio import eager_task_factory as eager_task_factory
-
-    __all__ += ["create_eager_task_factory", "eager_task_factory"]
+else:
+    from ._eager import create_eager_task_factory as create_eager_task_factory
+    from ._eager import eager_task_factory as eager_task_factory

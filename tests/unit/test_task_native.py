@@ -167,9 +167,6 @@ def test_keywords_of_a_task(loop):
         Task(coro, loop)
     with pytest.raises(TypeError):
         Task(coro, loop=loop, unknown=1)
-    if sys.version_info < (3, 12):
-        with pytest.raises(TypeError, match="eager_start"):
-            Task(coro, loop=loop, eager_start=True)
     with pytest.raises(TypeError):
         loop.create_task(coro, "name")
     with pytest.raises(TypeError):

@@ -357,11 +357,11 @@ impl EventLoop {
     }
 }
 
-/// The value of `eager_start`, the one further keyword there is (from 3.12 on).
+/// The value of `eager_start`, the one further keyword there is.
 fn eager_start(kwargs: &Bound<'_, PyDict>) -> PyResult<Option<bool>> {
     let mut eager = None;
     for (key, value) in kwargs {
-        if cfg!(Py_3_12) && key.eq("eager_start")? {
+        if key.eq("eager_start")? {
             eager = if value.is_none() { None } else { Some(value.is_truthy()?) };
         } else {
             return Err(PyTypeError::new_err(format!(

@@ -117,6 +117,9 @@ pub(super) fn swapped<R>(
     task: &Bound<'_, Task>,
     step: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
+    if let (LoopRef::Native(native), true) = (LoopRef::to(event_loop), cfg!(not(Py_3_12))) {
+        return noted(&native, task, step);
+    }
     let before = swap(event_loop, task.as_any())?;
     let result = step();
     let after = swap(event_loop, &before);

@@ -388,11 +388,3 @@ pub(crate) fn default_loop<'py>(py: Python<'py>, event_loop: Option<&Bound<'py, 
         _ => LoopRef::to(&names::get_event_loop(py)?.call0()?),
     })
 }
-
-/// Refuses `eager_start` where asyncio does not know it yet.
-pub(super) fn check_eager_start(given: Option<bool>) -> PyResult<bool> {
-    if given.is_some() && !cfg!(Py_3_12) {
-        return Err(PyTypeError::new_err("Task() got an unexpected keyword argument 'eager_start'"));
-    }
-    Ok(given.unwrap_or(false))
-}

@@ -28,7 +28,7 @@ impl Task {
         context: Option<&Bound<'_, PyAny>>,
         eager_start: Option<bool>,
     ) -> PyResult<()> {
-        let eager = task::check_eager_start(eager_start)?;
+        let eager = eager_start.unwrap_or(false);
         let event_loop = &task::default_loop(slf.py(), r#loop)?;
         Self::initialize(slf, &Wanted { event_loop, coro, name, context, eager })
     }
