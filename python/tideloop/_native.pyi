@@ -6,6 +6,7 @@ property or the derived class in this package.
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from ssl import SSLContext
@@ -27,6 +28,8 @@ __all__ = [
     "SocketTransport",
     "Spawner",
     "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
     "Task",
     "TimerHandle",
     "TlsProtocol",
@@ -203,6 +206,46 @@ class ReadCall(Coroutine[Any, Any, _T]):
     @property
     def cr_await(self) -> Future[None] | None: ...
 
+@final
+class DrainCall(Coroutine[Any, Any, None]):
+    """The coroutine of a wait for room in a stream's write buffer."""
+
+    def __await__(self) -> DrainCall: ...  # type: ignore[override]
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any: ...
+    def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
+    def close(self) -> None: ...
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __qualname__(self) -> str: ...
+    @property
+    def cr_running(self) -> bool: ...
+    @property
+    def cr_suspended(self) -> bool: ...
+    @property
+    def cr_await(self) -> Future[None] | None: ...
+
+@final
+class WaitClosedCall(Coroutine[Any, Any, None]):
+    """The coroutine of a wait for the end of a stream."""
+
+    def __await__(self) -> WaitClosedCall: ...  # type: ignore[override]
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any: ...
+    def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
+    def close(self) -> None: ...
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __qualname__(self) -> str: ...
+    @property
+    def cr_running(self) -> bool: ...
+    @property
+    def cr_suspended(self) -> bool: ...
+    @property
+    def cr_await(self) -> Future[None] | None: ...
+
 @disjoint_base
 class StreamReader(asyncio.StreamReader):
     """asyncio's stream reader, native."""
@@ -226,6 +269,55 @@ class StreamReader(asyncio.StreamReader):
     def _replace_transport(self, transport: asyncio.BaseTransport) -> None: ...
     def _wakeup_waiter(self) -> None: ...
     def _maybe_resume_transport(self) -> None: ...
+
+@disjoint_base
+class StreamReaderProtocol(asyncio.StreamReaderProtocol):
+    """asyncio's stream protocol, native."""
+
+    _loop: Any
+    _stream_reader_wr: Any
+    _strong_reader: Any
+    _client_connected_cb: Any
+    _task: Any
+    _transport: Any
+    _stream_writer: Any
+    _source_traceback: Any
+    _paused: bool
+    _over_ssl: bool
+    _reject_connection: bool
+    def __init__(
+        self,
+        stream_reader: asyncio.StreamReader | None,
+        client_connected_cb: Any = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None: ...
+    @property
+    def _stream_reader(self) -> Any: ...
+    @property
+    def _closed(self) -> Future[None]: ...
+    @property
+    def _drain_waiters(self) -> deque[Future[None]]: ...
+    @property
+    def _connection_lost(self) -> bool: ...
+    def _drain_helper(self) -> DrainCall: ...
+    def _get_close_waiter(self, _stream: asyncio.StreamWriter) -> Future[None]: ...
+    def _replace_transport(self, transport: asyncio.BaseTransport) -> None: ...
+    def _replace_writer(self, writer: asyncio.StreamWriter) -> None: ...
+    def __del__(self) -> None: ...
+
+@disjoint_base
+class StreamWriter(asyncio.StreamWriter):
+    """asyncio's stream writer, native but for start_tls."""
+
+    _transport: Any
+    _protocol: Any
+    _reader: Any
+    _loop: Any
+    @property
+    def _complete_fut(self) -> asyncio.Future[None]: ...
+    def drain(self) -> DrainCall: ...
+    def wait_closed(self) -> WaitClosedCall: ...
+    def __del__(self) -> None: ...
 
 @final
 class SocketTransport(asyncio.Transport):

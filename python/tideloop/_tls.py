@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import constants
+from asyncio.streams import StreamReaderProtocol
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +175,7 @@ def _let_reader_pause(protocol: asyncio.BaseProtocol, before: asyncio.Transport,
 
 
 def _reader_of(protocol: asyncio.BaseProtocol) -> Any:
-    return getattr(protocol, "_stream_reader", None) if isinstance(protocol, asyncio.StreamReaderProtocol) else None
+    return getattr(protocol, "_stream_reader", None) if isinstance(protocol, StreamReaderProtocol) else None
 
 
 def _move_what_was_read(protocol: asyncio.BaseProtocol, tls: _native.TlsProtocol) -> None:

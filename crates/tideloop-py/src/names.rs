@@ -68,6 +68,14 @@ imported! {
     barrier_class: PyType = "tideloop.locks", "_Barrier";
     /// The enumeration of a barrier's states
     barrier_state: PyAny = "asyncio.locks", "_BarrierState";
+    /// `tideloop.StreamReaderProtocol`
+    stream_reader_protocol_class: PyType = "tideloop.streams", "StreamReaderProtocol";
+    /// `tideloop.StreamWriter`
+    stream_writer_class: PyType = "tideloop.streams", "StreamWriter";
+    /// `drain()` of a writer whose protocol is not ours
+    drain_of_others: PyAny = "tideloop.streams", "_drain_of_others";
+    /// `wait_closed()` of a writer whose protocol is not ours
+    wait_closed_of_others: PyAny = "tideloop.streams", "_wait_closed_of_others";
     /// `asyncio.InvalidStateError`
     invalid_state_error: PyType = "asyncio.exceptions", "InvalidStateError";
     /// `asyncio.trsock.TransportSocket`

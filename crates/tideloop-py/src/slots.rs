@@ -26,6 +26,7 @@ pub mod roster;
 pub mod running;
 pub mod sock_calls;
 pub mod sockets;
+pub mod stream_methods;
 
 use std::ptr;
 

@@ -20,7 +20,7 @@ use crate::cell::Slot;
 use crate::error::{leaves_the_loop, os_error, unraisable};
 use crate::event_loop::{Entry, EventLoop, IoTarget};
 use crate::slots::finalizer::Finalize;
-use crate::{names, slots};
+use crate::{names, slots, streams};
 
 /// A connected socket, and what it is to become.
 pub(super) struct Connection<'a, 'py> {
@@ -39,6 +39,32 @@ pub(super) fn is_buffered(protocol: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(true);
     }
     Ok(!protocol.hasattr(intern!(py, "data_received"))? && protocol.hasattr(intern!(py, "get_buffer"))?)
+}
+
+/// How a protocol is handed what arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiver {
+    /// By `data_received`.
+    Plain,
+    /// In its own memory: an `asyncio.BufferedProtocol`.
+    Buffered,
+    /// It is a `TlsProtocol`, which is handed bytes directly.
+    Tls,
+    /// It is a `StreamReaderProtocol`, whose reader is.
+    Stream,
+}
+
+impl Receiver {
+    /// What `protocol` is, from the connection's start or from `set_protocol` on.
+    pub fn of(protocol: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if protocol.is_exact_instance_of::<TlsProtocol>() {
+            return Ok(Self::Tls);
+        }
+        if streams::receives_plainly(protocol)? {
+            return Ok(Self::Stream);
+        }
+        Ok(if is_buffered(protocol)? { Self::Buffered } else { Self::Plain })
+    }
 }
 
 /// Puts `callback(argument)` on the loop, as `call_soon` does.
@@ -96,14 +122,14 @@ impl SocketTransport {
         let py = slf.py();
         let Connection { event_loop, protocol, server, context } = connection;
         let connection_made = protocol.getattr(intern!(py, "connection_made"))?;
-        let (buffered, tls) = (is_buffered(protocol)?, protocol.is_exact_instance_of::<TlsProtocol>());
+        let receiver = Receiver::of(protocol)?;
         let fd = slf.get().state.with(py, |state| {
             state.event_loop = Slot::holding(event_loop.clone().unbind());
             state.protocol = Slot::holding(protocol.clone().unbind());
             state.server = Slot::maybe(server.map(|server| server.clone().unbind()));
             state.context = Slot::holding(context.clone().unbind());
             (state.conn_lost, state.closing, state.gone) = (0, false, false);
-            (state.buffered, state.tls) = (buffered, tls);
+            state.receiver = receiver;
             state.fd
         });
         if is_ip {

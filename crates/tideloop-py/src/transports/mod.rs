@@ -40,6 +40,7 @@ pub use datagram::DatagramTransport;
 pub use listener::Listener;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use socket_transport::SocketTransport;
+pub use tls::TlsTransport;
 
 use crate::{names, slots};
 

@@ -13,11 +13,13 @@ use pyo3::types::PyBytes;
 use tideloop_sys::socket;
 
 use super::SocketTransport;
+use super::lifecycle::Receiver;
 use super::report::debug;
 use super::tls::TlsProtocol;
 use crate::error::os_error;
 use crate::event_loop::{EventLoop, READ_BUFFER_BYTES};
 use crate::slots;
+use crate::streams::StreamReaderProtocol;
 
 /// A connection whose latest read was this large is read straight into the `bytes` of its next one: from here on the
 /// copy costs more than to allocate more than is needed, and to give the rest back.
@@ -51,21 +53,21 @@ impl SocketTransport {
                 return None;
             }
             let source = Source { fd: state.fd, latest_read: state.latest_read };
-            let kind = (state.buffered, state.tls);
-            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, source, kind);
+            let call = (state.protocol.cloned(py)?, state.context.cloned(py)?, source, state.receiver);
             // What the protocol answers at once is sent below: the loop need not be told.
-            state.flush_pending = true;
+            state.flush_pending |= state.receiver != Receiver::Stream;
             Some(call)
         });
-        let Some((protocol, context, source, (buffered, tls))) = wanted else { return Ok(()) };
+        let Some((protocol, context, source, receiver)) = wanted else { return Ok(()) };
         let (protocol, context) = (protocol.into_bound(py), context.into_bound(py));
+        if receiver == Receiver::Stream {
+            return Self::read_stream(slf, event_loop, &protocol, &context, source.fd);
+        }
         let outcome = slots::in_context(&context, || {
-            let read = if tls {
-                Self::read_tls(slf, event_loop, &protocol, source.fd)
-            } else if buffered {
-                Self::read_into_protocol(slf, event_loop, &protocol, source.fd)
-            } else {
-                Self::read_bytes(slf, event_loop, &protocol, source)
+            let read = match receiver {
+                Receiver::Tls => Self::read_tls(slf, event_loop, &protocol, source.fd),
+                Receiver::Buffered => Self::read_into_protocol(slf, event_loop, &protocol, source.fd),
+                Receiver::Plain | Receiver::Stream => Self::read_bytes(slf, event_loop, &protocol, source),
             };
             read.and(Self::send_written(slf))
         });
@@ -130,6 +132,31 @@ impl SocketTransport {
                 Err(error) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
             },
             Ok(None) => Self::end_of_stream(slf, event_loop, protocol),
+            Err(error) => Self::read_failed(slf, &error),
+        }
+    }
+
+    /// Bytes go from the shared buffer into the reader's. Nobody answers at once: a task that waits is woken.
+    #[inline]
+    fn read_stream(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, EventLoop>,
+        protocol: &Bound<'_, PyAny>,
+        context: &Bound<'_, PyAny>,
+        fd: RawFd,
+    ) -> PyResult<()> {
+        let stream = protocol.cast::<StreamReaderProtocol>()?;
+        let received = event_loop.get().with_read_buffer(slf.py(), |buffer| match socket::recv(fd, buffer)? {
+            0 => Ok(None),
+            length => {
+                let bytes = buffer.get(..length).unwrap_or_default();
+                io::Result::Ok(Some(StreamReaderProtocol::receive(stream, bytes, Some(context))))
+            }
+        });
+        match received {
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(error))) => Self::fail_unless_leaving(slf, error, DATA_RECEIVED_FAILED),
+            Ok(None) => slots::in_context(context, || Self::end_of_stream(slf, event_loop, protocol))?,
             Err(error) => Self::read_failed(slf, &error),
         }
     }

@@ -6,10 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::lifecycle::{Connection, is_buffered, schedule, wake_function};
+use super::lifecycle::{Connection, Receiver, schedule, wake_function};
 use super::report::report;
 use super::state::State;
-use super::tls::TlsProtocol;
 use crate::cell::Cell;
 use crate::error::leaves_the_loop;
 use crate::event_loop::{EventLoop, Readiness};
@@ -198,10 +197,10 @@ impl SocketTransport {
     /// `asyncio.BaseTransport.set_protocol`.
     fn set_protocol(slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let (buffered, tls) = (is_buffered(protocol)?, protocol.is_exact_instance_of::<TlsProtocol>());
+        let receiver = Receiver::of(protocol)?;
         let wanted = protocol.clone().unbind();
         let old = slf.get().state.with(py, |state| {
-            (state.buffered, state.tls) = (buffered, tls);
+            state.receiver = receiver;
             state.protocol.replace(Some(wanted))
         });
         drop(old);

@@ -25,6 +25,7 @@ use tideloop_core::water_marks::WaterMarks;
 use tideloop_sys::socket;
 
 use super::address::Address;
+use super::lifecycle::Receiver;
 use super::outgoing::{Outgoing, Retired};
 use crate::cell::Slot;
 use crate::event_loop::{EventLoop, Interest};
@@ -66,10 +67,7 @@ pub(super) struct State {
     pub closing: bool,
     /// `connection_lost` has run.
     pub gone: bool,
-    /// The protocol is an `asyncio.BufferedProtocol`.
-    pub buffered: bool,
-    /// The protocol is a `TlsProtocol`, which is handed bytes directly.
-    pub tls: bool,
+    pub receiver: Receiver,
     /// `pause_writing` was called and `resume_writing` not since.
     pub protocol_paused: bool,
     /// The loop will call `flush` at the end of this turn.
@@ -180,8 +178,7 @@ impl State {
             write_ended: false,
             closing: true,
             gone: true,
-            buffered: false,
-            tls: false,
+            receiver: Receiver::Plain,
             protocol_paused: false,
             flush_pending: false,
             blocked: false,

@@ -14,7 +14,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use tideloop_sys::socket;
 
 use super::SocketTransport;
-use super::lifecycle::{fail_waiter, wake};
+use super::lifecycle::{Receiver, fail_waiter, wake};
 use super::report::{report, warn_of_lost_write};
 use super::state::{Sent, SentNow, Written};
 use super::tls::TlsProtocol;
@@ -26,7 +26,7 @@ const WRITE_FAILED: &str = "Fatal write error on socket transport";
 impl SocketTransport {
     /// `write()`.
     #[inline]
-    pub(super) fn write_bytes(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn write_bytes(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let segment = segment(data)?;
         Self::check_writable(slf, "write")?;
         if segment.is_empty() { Ok(()) } else { Self::write_segment(slf, segment) }
@@ -117,7 +117,10 @@ impl SocketTransport {
     #[inline]
     pub(super) fn send_written(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let tls = slf.get().state.with(py, |state| if state.tls { state.protocol.cloned(py) } else { None });
+        let tls = slf
+            .get()
+            .state
+            .with(py, |state| if state.receiver == Receiver::Tls { state.protocol.cloned(py) } else { None });
         if let Some(tls) = tls {
             slf.get().state.with(py, |state| state.flush_pending = false);
             TlsProtocol::flush(tls.bind(py).cast_exact::<TlsProtocol>()?)?;

@@ -14,6 +14,7 @@ use super::{Base, PipeTransport, begin, connection_lost, extra_info, release, sc
 use crate::cell::Cell;
 use crate::error::{leaves_the_loop, os_error};
 use crate::event_loop::{EventLoop, Interest, IoTarget, READ_BUFFER_BYTES, Readiness};
+use crate::streams::{self, StreamReaderProtocol};
 use crate::transports::report::{debug, debug_error, info, report};
 use crate::{names, slots};
 
@@ -27,6 +28,8 @@ pub(super) struct ReadState {
     base: Base,
     /// Bytes that came with the latest read.
     latest_read: usize,
+    /// The protocol is a `StreamReaderProtocol`, whose reader is handed bytes directly.
+    stream: bool,
     paused: bool,
 }
 
@@ -69,22 +72,50 @@ impl ReadPipeTransport {
             if !ready.readable || !state.receives() {
                 return None;
             }
-            Some((state.base.protocol.cloned(py)?, state.base.context.cloned(py)?, state.base.fd, state.latest_read))
+            let kind = (state.latest_read, state.stream);
+            Some((state.base.protocol.cloned(py)?, state.base.context.cloned(py)?, state.base.fd, kind))
         });
-        let Some((protocol, context, fd, latest)) = wanted else { return Ok(()) };
-        let outcome = slots::in_context(context.bind(py), || match Self::receive(event_loop, fd, latest)? {
-            Ok(Some(data)) => {
-                let length = data.len()?;
-                slf.get().state.with(py, |state| state.latest_read = length);
-                protocol.bind(py).call_method1(intern!(py, "data_received"), (data,)).map(drop)
+        let Some((protocol, context, fd, (latest, stream))) = wanted else { return Ok(()) };
+        let outcome = slots::in_context(context.bind(py), || {
+            if stream {
+                return Self::read_stream(slf, event_loop, protocol.bind(py), fd);
             }
-            Ok(None) => Self::end_of_stream(slf, event_loop, protocol.bind(py)),
-            Err(error) => Self::read_failed(slf, event_loop, &error),
+            match Self::receive(event_loop, fd, latest)? {
+                Ok(Some(data)) => {
+                    let length = data.len()?;
+                    slf.get().state.with(py, |state| state.latest_read = length);
+                    protocol.bind(py).call_method1(intern!(py, "data_received"), (data,)).map(drop)
+                }
+                Ok(None) => Self::end_of_stream(slf, event_loop, protocol.bind(py)),
+                Err(error) => Self::read_failed(slf, event_loop, &error),
+            }
         });
         match outcome.and_then(|outcome| outcome) {
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => report(event_loop, CALLBACK_FAILED, error, &[("transport", slf.as_any())]),
             Ok(()) => Ok(()),
+        }
+    }
+
+    /// Bytes go from the shared buffer into the reader's.
+    fn read_stream(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, EventLoop>,
+        protocol: &Bound<'_, PyAny>,
+        fd: RawFd,
+    ) -> PyResult<()> {
+        let stream = protocol.cast::<StreamReaderProtocol>()?;
+        let received = event_loop.get().with_read_buffer(slf.py(), |buffer| match pipe::read(fd, buffer)? {
+            0 => Ok(None),
+            length => {
+                let bytes = buffer.get(..length).unwrap_or_default();
+                io::Result::Ok(Some(StreamReaderProtocol::receive(stream, bytes, None)))
+            }
+        });
+        match received {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Self::end_of_stream(slf, event_loop, protocol),
+            Err(error) => Self::read_failed(slf, event_loop, &error),
         }
     }
 
@@ -170,7 +201,7 @@ impl ReadPipeTransport {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { state: Cell::new(ReadState { base: Base::blank(), latest_read: 0, paused: false }) }
+        Self { state: Cell::new(ReadState { base: Base::blank(), latest_read: 0, stream: false, paused: false }) }
     }
 
     /// Take over `pipe`, an object with `fileno()` and `close()`, and schedule `protocol.connection_made(self)`, the
@@ -187,6 +218,8 @@ impl ReadPipeTransport {
         if Self::event_loop(slf).is_some() {
             return Err(PyRuntimeError::new_err("the transport has a pipe already"));
         }
+        let stream = streams::receives_plainly(protocol)?;
+        slf.get().state.with(slf.py(), |state| state.stream = stream);
         begin(slf, r#loop, pipe, protocol, waiter, extra).map(drop)
     }
 
@@ -237,8 +270,15 @@ impl ReadPipeTransport {
     }
 
     /// Give the pipe to another protocol. Corresponds to `asyncio.BaseTransport.set_protocol`.
-    fn set_protocol(&self, py: Python<'_>, protocol: Py<PyAny>) {
-        drop(self.state.with(py, |state| state.base.protocol.replace(Some(protocol))));
+    fn set_protocol(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let stream = streams::receives_plainly(protocol)?;
+        let wanted = protocol.clone().unbind();
+        let before = self.state.with(protocol.py(), |state| {
+            state.stream = stream;
+            state.base.protocol.replace(Some(wanted))
+        });
+        drop(before);
+        Ok(())
     }
 
     /// The protocol; None after `connection_lost`. Corresponds to `asyncio.BaseTransport.get_protocol`.

@@ -14,7 +14,7 @@ use super::state::{Phase, State, Told};
 use crate::cell::{Cell, Slot};
 use crate::event_loop::EventLoop;
 use crate::slots::{self, Slotted};
-use crate::transports::lifecycle::is_buffered;
+use crate::transports::lifecycle::Receiver;
 
 /// TLS over a transport, for a protocol; made by `create_connection`, servers and `start_tls`. Corresponds to
 /// `asyncio.sslproto.SSLProtocol`.
@@ -62,10 +62,10 @@ impl TlsProtocol {
 
     /// Gives what arrives to another protocol, plain or buffered.
     pub(super) fn set_app(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-        let buffered = is_buffered(protocol)?;
+        let receiver = Receiver::of(protocol)?;
         let wanted = protocol.clone().unbind();
         let old = self.state.with(protocol.py(), |state| {
-            state.buffered = buffered;
+            state.receiver = receiver;
             state.app.replace(Some(wanted))
         });
         drop(old);

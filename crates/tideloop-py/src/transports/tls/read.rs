@@ -14,7 +14,8 @@ use super::TlsProtocol;
 use super::engine::{End, Read};
 use super::state::Phase;
 use crate::slots;
-use crate::transports::lifecycle::schedule;
+use crate::streams::StreamReaderProtocol;
+use crate::transports::lifecycle::{Receiver, schedule};
 use crate::transports::report::debug;
 
 const PROTOCOL_FAILED: &str = "Fatal error on SSL protocol";
@@ -125,13 +126,13 @@ impl TlsProtocol {
     #[inline]
     fn hand_over<'py>(slf: &Bound<'py, Self>, data: Bound<'py, PyBytes>) -> PyResult<()> {
         let py = slf.py();
-        let (app, buffered) =
-            slf.get().state.with(py, |state| (if state.closed { None } else { state.app.cloned(py) }, state.buffered));
+        let (app, receiver) =
+            slf.get().state.with(py, |state| (if state.closed { None } else { state.app.cloned(py) }, state.receiver));
         let Some(app) = app else { return Ok(()) };
-        let outcome = if buffered {
-            Self::fill_buffers(slf, data)
-        } else {
-            app.bind(py).call_method1(intern!(py, "data_received"), (data,)).map(drop)
+        let outcome = match receiver {
+            Receiver::Buffered => Self::fill_buffers(slf, data),
+            Receiver::Stream => StreamReaderProtocol::receive(app.bind(py).cast()?, data.as_bytes(), None),
+            _ => app.bind(py).call_method1(intern!(py, "data_received"), (data,)).map(drop),
         };
         match outcome {
             Ok(()) => Ok(()),

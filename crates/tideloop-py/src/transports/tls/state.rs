@@ -24,6 +24,7 @@ use super::TlsTransport;
 use super::engine::Engine;
 use crate::cell::Slot;
 use crate::event_loop::EventLoop;
+use crate::transports::lifecycle::Receiver;
 
 /// asyncio's defaults, in bytes.
 const OUTGOING_HIGH_DEFAULT: usize = 512 * 1024;
@@ -89,7 +90,8 @@ pub(super) struct State {
     pub eof: bool,
     /// The transport below is gone.
     pub lost: bool,
-    pub buffered: bool,
+    /// How the program's protocol is handed plaintext.
+    pub receiver: Receiver,
     /// `pause_reading` was called by the program.
     pub app_reading_paused: bool,
     /// We have paused the transport below.
@@ -133,7 +135,7 @@ impl State {
             forgotten: false,
             eof: false,
             lost: false,
-            buffered: false,
+            receiver: Receiver::Plain,
             app_reading_paused: false,
             lower_reading_paused: false,
             app_writing_paused: false,

@@ -33,6 +33,12 @@ impl TlsTransport {
         Self { protocol }
     }
 
+    /// `write()`.
+    #[inline]
+    pub(crate) fn write_native(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        TlsProtocol::write(self.protocol.bind(data.py()), data)
+    }
+
     /// The context that the connection was made in.
     pub(super) fn context(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.protocol.get().call_context(py)
