@@ -31,6 +31,7 @@ __all__ = [
     "StreamReaderProtocol",
     "StreamWriter",
     "Task",
+    "TaskGroup",
     "TimerHandle",
     "TlsProtocol",
     "TlsTransport",
@@ -75,6 +76,19 @@ class Task(asyncio.Task[_T]):
     """asyncio.Task, native."""
 
     def get_context(self) -> Context: ...
+
+@disjoint_base
+class TaskGroup(asyncio.TaskGroup):
+    """asyncio.TaskGroup without its docstring and statistics, native."""
+
+    def __init__(self) -> None: ...
+    @property
+    def _errors(self) -> list[BaseException]: ...
+    @property
+    def _on_completed_fut(self) -> Future[bool] | None: ...
+    @property
+    def _parent_task(self) -> asyncio.Task[Any] | None: ...
+    def _tasks_in_order(self) -> list[asyncio.Task[Any]]: ...
 
 @disjoint_base
 class Handle(asyncio.Handle):

@@ -8,14 +8,12 @@ from asyncio import (
     FIRST_COMPLETED,
     FIRST_EXCEPTION,
     all_tasks,
-    as_completed,
     create_task,
     current_task,
     ensure_future,
     run_coroutine_threadsafe,
     shield,
     sleep,
-    wait,
     wait_for,
 )
 from typing import TYPE_CHECKING
@@ -23,9 +21,11 @@ from typing import TYPE_CHECKING
 from ._native import Task
 
 if TYPE_CHECKING:  # what asyncio's overloads say
-    from asyncio import gather
+    from asyncio import as_completed, gather, wait
 else:
+    from ._native import _as_completed as as_completed
     from ._native import _gather as gather
+    from ._native import _wait as wait
 
 __all__ = [
     "ALL_COMPLETED",

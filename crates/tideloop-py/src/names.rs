@@ -128,6 +128,12 @@ imported! {
     check_no_ssl_socket: PyAny = "tideloop._sock_calls", "check_no_ssl_socket";
     /// `asyncio.ensure_future`
     ensure_future: PyAny = "asyncio.tasks", "ensure_future";
+    /// `asyncio.isfuture`
+    isfuture: PyAny = "asyncio.futures", "isfuture";
+    /// `inspect.isawaitable`
+    isawaitable: PyAny = "inspect", "isawaitable";
+    /// Sets a future's result to None unless it is done
+    release_waiter: PyAny = "asyncio.tasks", "_release_waiter";
     /// `asyncio.current_task`
     current_task: PyAny = "asyncio.tasks", "current_task";
     /// What `asyncio.gather` returns

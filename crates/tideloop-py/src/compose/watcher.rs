@@ -7,7 +7,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::as_completed::AsCompleted;
 use super::gather::Gathering;
+use super::task_group::TaskGroup;
+use super::wait::WaitCall;
 use crate::cell::{Cell, Slot};
 use crate::slots::classes::exact_future;
 use crate::task::Future;
@@ -17,6 +20,12 @@ use crate::task::Future;
 pub enum Watcher {
     /// A `gather` counts one of its children.
     Gather,
+    /// A `wait` counts one of its futures.
+    Wait,
+    /// An `as_completed` has its next result.
+    AsCompleted,
+    /// A task group has one task less.
+    TaskGroup,
 }
 
 impl Watcher {
@@ -24,17 +33,20 @@ impl Watcher {
     #[inline]
     pub fn tell(self, object: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         match self {
-            Self::Gather => match object.cast::<Gathering>() {
-                Ok(gathering) => Gathering::child_done(gathering, future),
-                Err(error) => Err(error.into()),
-            },
+            Self::Gather => Gathering::child_done(object.cast()?, future),
+            Self::Wait => WaitCall::future_done(object.cast()?, future),
+            Self::AsCompleted => AsCompleted::future_done(object.cast()?, future),
+            Self::TaskGroup => TaskGroup::task_done(object.cast()?, future),
         }
     }
 
     /// The task that waits through the object.
     pub fn waiting_task<'py>(self, object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         match self {
-            Self::Gather => Gathering::parent(object.cast::<Gathering>().ok()?),
+            Self::Gather => Gathering::parent(object.cast().ok()?),
+            Self::Wait => object.cast::<WaitCall>().ok()?.get().parent(object.py()),
+            Self::AsCompleted => object.cast::<AsCompleted>().ok()?.get().parent(object.py()),
+            Self::TaskGroup => object.cast::<TaskGroup>().ok()?.get().parent(object.py()),
         }
     }
 
@@ -42,6 +54,9 @@ impl Watcher {
     fn qualname(self) -> &'static str {
         match self {
             Self::Gather => "gather.<locals>._done_callback",
+            Self::Wait => "_wait.<locals>._on_completion",
+            Self::AsCompleted => "_AsCompletedIterator._handle_completion",
+            Self::TaskGroup => "TaskGroup._on_task_done",
         }
     }
 

@@ -283,7 +283,7 @@ impl Task {
     }
 
     /// `Task.uncancel`. From 3.13 on the last one also takes back a cancellation that was not delivered yet.
-    pub(super) fn withdraw_cancel(&self, py: Python<'_>) -> u32 {
+    pub(crate) fn withdraw_cancel(&self, py: Python<'_>) -> u32 {
         self.state.with(py, |state| {
             if state.cancels_requested > 0 {
                 state.cancels_requested -= 1;
@@ -293,6 +293,11 @@ impl Task {
             }
             state.cancels_requested
         })
+    }
+
+    /// `Task.cancelling`.
+    pub(crate) fn cancels_requested(&self, py: Python<'_>) -> u32 {
+        self.state.with(py, |state| state.cancels_requested)
     }
 
     /// `_log_destroy_pending`.
