@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib
 import random
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,7 +41,7 @@ class InOrder(dict[Any, None]):
 
 
 class TaskGroup(asyncio.TaskGroup):
-    """asyncio's, with that."""
+    """asyncio's, with that, and as its newest version behaves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +54,56 @@ class TaskGroup(asyncio.TaskGroup):
             super()._abort()
         finally:
             self._tasks = tasks
+
+    if sys.version_info < (3, 13, 2) and not (3, 12, 9) <= sys.version_info < (3, 13):
+
+        def create_task(self, coro: Any, **kwargs: Any) -> Any:
+            """Let the group learn of an eager task that is done a turn later, as of any other."""
+            with_eager = asyncio.TaskGroup.create_task
+            told: list[Any] = []
+            self._on_task_done = told.append  # type: ignore[method-assign]
+            try:
+                task = with_eager(self, coro, **kwargs)
+            finally:
+                del self._on_task_done
+            task.remove_done_callback(told.append)
+            self._tasks.add(task)
+            task.add_done_callback(self._on_task_done)
+            return task
+
+    if sys.version_info < (3, 13):
+
+        async def __aexit__(self, et: Any, exc: Any, tb: Any) -> None:
+            """Take back last what the group has asked of its parent, and keep the count of what others have."""
+            self._exiting = True
+            if exc is not None and self._is_base_error(exc) and self._base_error is None:
+                self._base_error = exc
+            cancellation = exc if isinstance(exc, asyncio.CancelledError) else None
+            if exc is not None and not self._aborting:
+                self._abort()
+            while self._tasks:
+                self._on_completed_fut = self._loop.create_future()
+                try:
+                    await self._on_completed_fut
+                except asyncio.CancelledError as error:
+                    if not self._aborting:
+                        cancellation = error
+                        self._abort()
+                self._on_completed_fut = None
+            if self._base_error is not None:
+                raise self._base_error
+            parent, errors = self._parent_task, list(self._errors)
+            if self._parent_cancel_requested and parent.uncancel() == 0:
+                cancellation = None
+            if cancellation is not None and not errors:
+                raise cancellation
+            if exc is not None and not isinstance(exc, asyncio.CancelledError):
+                errors.append(exc)
+            if errors:
+                if parent.cancelling():
+                    parent.uncancel()
+                    parent.cancel()
+                raise BaseExceptionGroup("unhandled errors in a TaskGroup", errors) from None
 
 
 class Names:

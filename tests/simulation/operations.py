@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from typing import Any
 
 from .clocks import TICK_NS
@@ -273,7 +274,7 @@ async def op_wait(m: Machine, who: Who, awaitables: list[Any], when: str, limit:
 async def op_as_completed(m: Machine, who: Who, awaitables: list[Any], limit: int | None, plainly: bool) -> None:
     futures = as_tasks(m, who, awaitables)
     completed = m.names.as_completed(list(futures), timeout=seconds(limit))
-    if plainly or not hasattr(completed, "__aiter__"):
+    if plainly or sys.version_info < (3, 13):  # asyncio's is no asynchronous iterator before
         for each in completed:
             try:
                 m.log(who, "completed", await each)

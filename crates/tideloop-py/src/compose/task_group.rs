@@ -305,11 +305,8 @@ impl TaskGroup {
         }
         let Some(event_loop) = event_loop else { return Err(PyRuntimeError::new_err("no running event loop")) };
         let task = Self::make_task(&event_loop, coro, name, context, kwargs)?;
-        if cfg!(not(Py_3_14)) && outcome::is_good(py, &task) {
-            // Eager, and done with a result: asyncio tells the group at once, and only later versions a turn later.
-            Self::task_done(slf, &task)?;
-            return Ok(task);
-        }
+        // Also one that is eager, and done: the group learns of it a turn later, else its failure would cancel the parent
+        // too early (as in 3.12.9, 3.13.2 and later).
         let member = task.clone().unbind();
         drop(slf.get().state.with(py, |state| state.tasks.insert(member)));
         Watcher::TaskGroup.watch(slf.as_any(), &task)?;
