@@ -84,8 +84,9 @@ def _descriptors() -> dict[int, str]:
     return found
 
 
-# The threads that start children live as long as the process: a child may depend on its parent thread's life.
-LASTING_THREADS = {"tideloop-spawn"}
+# The threads that start children live as long as the process: a child may depend on its parent thread's life. So do
+# those of libuv, which uvloop brings.
+LASTING_THREADS = {"tideloop-spawn", "libuv-worker"}
 
 
 def _threads() -> set[int]:
