@@ -1,0 +1,41 @@
+"""Every example of docs/guide: a whole program, which ends well and prints what the page says."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tidy import tree
+
+pytestmark = pytest.mark.loop_kinds("tideloop")
+
+BLOCK = re.compile(r"```python\n(.*?)```\n(?:\s*```text\n(.*?)```)?", re.DOTALL)
+PAGES = sorted((tree.ROOT / "docs" / "guide").glob("*.md"))
+EXAMPLES = [
+    pytest.param(program, printed, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, (program, printed) in enumerate(BLOCK.findall(page.read_text()), 1)
+]
+
+
+@pytest.mark.parametrize(("program", "printed"), EXAMPLES)
+def test_an_example_prints_what_the_page_says(program, printed, loop_kind):
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == printed
+
+
+def test_each_page_has_examples_and_says_what_differs():
+    families = [page for page in PAGES if page.stem != "README"]
+    assert [page.stem for page in families] == ["primitives", "processes", "servers", "streams", "tasks", "timeouts"]
+    for page in families:
+        text = page.read_text()
+        assert len(BLOCK.findall(text)) == text.count("```python\n") >= 3, page.stem
+        assert "\n## Different from asyncio\n" in text, page.stem
