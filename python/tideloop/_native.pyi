@@ -7,10 +7,10 @@ property or the derived class in this package.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from ssl import SSLContext
-from types import GenericAlias
+from types import GenericAlias, TracebackType
 from typing import Any, ClassVar, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack, final
 
 from _typeshed import ReadableBuffer, WriteableBuffer
@@ -32,6 +32,7 @@ __all__ = [
     "StreamWriter",
     "Task",
     "TaskGroup",
+    "Timeout",
     "TimerHandle",
     "TlsProtocol",
     "TlsTransport",
@@ -59,6 +60,32 @@ def _set_current_task(event_loop: asyncio.AbstractEventLoop, task: Task[Any] | N
 
 def _register_queues(queue: type[Queue], lifo: type[Queue], priority: type[Queue]) -> None:
     """Makes the classes that derive from Queue known; called once."""
+
+def sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
+    """asyncio.sleep()"""
+
+def wait_for(fut: Awaitable[_T], timeout: float | None) -> Coroutine[Any, Any, _T]:
+    """asyncio.wait_for()"""
+
+def shield(arg: Awaitable[_T]) -> asyncio.Future[_T]:
+    """asyncio.shield()"""
+
+def ensure_future(
+    coro_or_future: Awaitable[_T], *, loop: asyncio.AbstractEventLoop | None = None
+) -> asyncio.Future[_T]:
+    """asyncio.ensure_future()"""
+
+def create_task(coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None) -> Task[_T]:
+    """asyncio.create_task()"""
+
+def timeout(delay: float | None) -> asyncio.Timeout:
+    """asyncio.timeout()"""
+
+def timeout_at(when: float | None) -> asyncio.Timeout:
+    """asyncio.timeout_at()"""
+
+def _adopt_timeout(class_: type[Timeout], /) -> None:
+    """Makes timeouts of this class from now on, which adds nothing to Timeout."""
 
 def task_count() -> int:
     """How many native tasks there are."""
@@ -259,6 +286,23 @@ class WaitClosedCall(Coroutine[Any, Any, None]):
     def cr_suspended(self) -> bool: ...
     @property
     def cr_await(self) -> Future[None] | None: ...
+
+@disjoint_base
+class Timeout:
+    """asyncio's timeout, native."""
+
+    _state: Any
+    _when: float | None
+    _task: asyncio.Task[Any] | None
+    def __init__(self, when: float | None) -> None: ...
+    def when(self) -> float | None: ...
+    def reschedule(self, when: float | None) -> None: ...
+    def expired(self) -> bool: ...
+    def _on_timeout(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None: ...
 
 @disjoint_base
 class StreamReader(asyncio.StreamReader):

@@ -8,24 +8,22 @@ from asyncio import (
     FIRST_COMPLETED,
     FIRST_EXCEPTION,
     all_tasks,
-    create_task,
     current_task,
-    ensure_future,
     run_coroutine_threadsafe,
-    shield,
-    sleep,
-    wait_for,
 )
+from asyncio import create_task as _create_task  # noqa: F401  for loops and awaitables that are not native
+from asyncio import ensure_future as _ensure_future  # noqa: F401
 from typing import TYPE_CHECKING
 
 from ._native import Task
 
 if TYPE_CHECKING:  # what asyncio's overloads say
-    from asyncio import as_completed, gather, wait
+    from asyncio import as_completed, create_task, ensure_future, gather, shield, sleep, wait, wait_for
 else:
     from ._native import _as_completed as as_completed
     from ._native import _gather as gather
     from ._native import _wait as wait
+    from ._native import create_task, ensure_future, shield, sleep, wait_for
 
 __all__ = [
     "ALL_COMPLETED",

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from asyncio import Timeout, timeout, timeout_at
+import asyncio
+from typing import TYPE_CHECKING
+
+from . import _native
+
+if TYPE_CHECKING:
+    from asyncio import timeout, timeout_at
+else:
+    from ._native import timeout, timeout_at
 
 __all__ = ["Timeout", "timeout", "timeout_at"]
+
+
+class Timeout(_native.Timeout, asyncio.Timeout):  # type: ignore[misc]  # final to type checkers
+    """An asynchronous context manager that cancels what takes too long; :func:`timeout` makes one.
+
+    *when*: the deadline, in seconds on the loop's clock, or None for none; one that is past comes in the next turn.
+    Leaving it raises TimeoutError where the deadline has come and nobody else has cancelled the task.
+    Counterpart: :class:`asyncio.Timeout`.
+    """
+
+    __slots__ = ()
+
+
+_native._adopt_timeout(Timeout)

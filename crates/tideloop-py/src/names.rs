@@ -126,8 +126,18 @@ imported! {
     stand_in: PyAny = "tideloop._stand_in", "stand_in";
     /// Refuses an `ssl.SSLSocket`
     check_no_ssl_socket: PyAny = "tideloop._sock_calls", "check_no_ssl_socket";
-    /// `asyncio.ensure_future`
-    ensure_future: PyAny = "asyncio.tasks", "ensure_future";
+    /// `asyncio.ensure_future`, whatever has taken its place since
+    ensure_future: PyAny = "tideloop.tasks", "_ensure_future";
+    /// `asyncio.create_task`, whatever has taken its place since
+    create_task: PyAny = "tideloop.tasks", "_create_task";
+    /// `asyncio.futures._set_result_unless_cancelled`
+    set_result_unless_cancelled: PyAny = "asyncio.futures", "_set_result_unless_cancelled";
+    /// `asyncio.timeouts._State`, by value
+    timeout_state: PyAny = "asyncio.timeouts", "_State";
+    /// `ExceptionGroup`
+    exception_group: PyType = "builtins", "ExceptionGroup";
+    /// The public class of timeouts
+    timeout_class: PyType = "tideloop.timeouts", "Timeout";
     /// `asyncio.isfuture`
     isfuture: PyAny = "asyncio.futures", "isfuture";
     /// `inspect.isawaitable`

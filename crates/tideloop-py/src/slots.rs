@@ -12,6 +12,7 @@ pub mod classes;
 #[allow(dead_code, reason = "those who use it come one by one")]
 pub mod coroutine;
 pub mod finalizer;
+pub mod functions;
 pub mod gathering;
 pub mod handles;
 pub mod loop_methods;
@@ -22,11 +23,12 @@ pub mod openssl;
 pub mod primitives;
 pub mod queues;
 pub mod roster;
-#[allow(dead_code, reason = "those who use it come one by one")]
 pub mod running;
+pub mod signature;
 pub mod sock_calls;
 pub mod sockets;
 pub mod stream_methods;
+pub mod timeouts;
 
 use std::ptr;
 

@@ -1,21 +1,35 @@
-//! Waiting for several futures at once: `gather`, `wait`, `as_completed`, task groups.
+//! What composes tasks and futures: sleeping, timeouts, shielding; waiting for several at once.
 
 mod as_completed;
+mod chaining;
 mod ensure;
 mod gather;
 mod group_call;
+mod inner;
 mod members;
 mod outcome;
+mod shield;
+mod sleep;
 mod task_group;
+mod timeout;
+mod timeout_calls;
+mod timeout_methods;
 mod unique;
 mod wait;
+mod wait_for;
 mod watcher;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
+pub use ensure::{create_task, ensure_future};
 pub use gather::Gathering;
-pub use watcher::{DoneCallback, Watcher};
+pub use shield::shield;
+pub use sleep::sleep;
+pub use timeout::{Timeout, timeout, timeout_at};
+pub use timeout_calls::{Entering, Leaving};
+pub use wait_for::wait_for;
+pub use watcher::{DoneCallback, Watcher, release};
 
 use crate::slots;
 use crate::task::Future;
@@ -27,6 +41,12 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if !slots::verify(&slots::gathering::new_gathering(py, Future::blank(), Gathering::blank())?) {
         return Err(PyImportError::new_err("the layout of tideloop's futures is not what was assumed"));
     }
+    slots::coroutine::register::<sleep::Sleep>(module)?;
+    slots::coroutine::register::<wait_for::WaitFor>(module)?;
+    slots::coroutine::register::<Entering>(module)?;
+    slots::coroutine::register::<Leaving>(module)?;
+    slots::timeouts::install(module)?;
+    slots::functions::install(module)?;
     slots::coroutine::register::<wait::WaitCall>(module)?;
     slots::coroutine::register::<as_completed::NextCall>(module)?;
     slots::coroutine::register::<group_call::GroupCall>(module)?;

@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::as_completed::AsCompleted;
 use super::gather::Gathering;
+use super::shield;
 use super::task_group::TaskGroup;
 use super::wait::WaitCall;
 use crate::cell::{Cell, Slot};
@@ -26,6 +27,12 @@ pub enum Watcher {
     AsCompleted,
     /// A task group has one task less.
     TaskGroup,
+    /// A future is finished with None, unless it is done: `wait_for` waits for it.
+    Release,
+    /// `shield`: what is shielded is done, and the object is the outer future.
+    ShieldInner,
+    /// `shield`: the outer future is done, and the object is what is shielded.
+    ShieldOuter,
 }
 
 impl Watcher {
@@ -37,6 +44,12 @@ impl Watcher {
             Self::Wait => WaitCall::future_done(object.cast()?, future),
             Self::AsCompleted => AsCompleted::future_done(object.cast()?, future),
             Self::TaskGroup => TaskGroup::task_done(object.cast()?, future),
+            Self::Release => match exact_future(object) {
+                Some(waiter) => release(waiter),
+                None => Ok(()),
+            },
+            Self::ShieldInner => shield::inner_done(object, future),
+            Self::ShieldOuter => shield::outer_done(object, future),
         }
     }
 
@@ -47,6 +60,10 @@ impl Watcher {
             Self::Wait => object.cast::<WaitCall>().ok()?.get().parent(object.py()),
             Self::AsCompleted => object.cast::<AsCompleted>().ok()?.get().parent(object.py()),
             Self::TaskGroup => object.cast::<TaskGroup>().ok()?.get().parent(object.py()),
+            Self::Release | Self::ShieldInner => {
+                exact_future(object)?.get().waiting_task(object.py()).map(Bound::into_any)
+            }
+            Self::ShieldOuter => None,
         }
     }
 
@@ -57,6 +74,9 @@ impl Watcher {
             Self::Wait => "_wait.<locals>._on_completion",
             Self::AsCompleted => "_AsCompletedIterator._handle_completion",
             Self::TaskGroup => "TaskGroup._on_task_done",
+            Self::Release => "_release_waiter",
+            Self::ShieldInner => "shield.<locals>._inner_done_callback",
+            Self::ShieldOuter => "shield.<locals>._outer_done_callback",
         }
     }
 
@@ -89,6 +109,13 @@ impl Watcher {
         }
         awaited::discard(future, self.waiting_task(object))
     }
+}
+
+/// Finishes a future, unless it is done.
+#[inline]
+pub fn release(future: &Bound<'_, Future>) -> PyResult<()> {
+    let py = future.py();
+    if future.get().is_done(py) { Ok(()) } else { Future::finish(future, py.None().into_bound(py)) }
 }
 
 /// Who awaits whom, in the futures of asyncio's C half: call graphs show it from 3.14 on.

@@ -5,8 +5,8 @@ use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 
 use super::Handle;
-use crate::compose::Watcher;
-use crate::task::Task;
+use crate::compose::{Timeout, Watcher};
+use crate::task::{Future, Task};
 
 /// One thing to do in a turn.
 pub enum Entry {
@@ -20,6 +20,10 @@ pub enum Entry {
     Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
     /// Tell one of our own objects that a future is done.
     Watched(Watcher, Py<PyAny>, Py<PyAny>),
+    /// Finish a future, unless it is done.
+    Release(Py<Future>),
+    /// A timeout's deadline has come, the one with this number.
+    Expire(Py<Timeout>, u32),
     /// A registered descriptor is ready.
     Io(Token, Readiness),
     /// Signals have arrived for the Python half.
@@ -51,6 +55,8 @@ impl Entry {
                 visit.call(object)?;
                 visit.call(future)
             }
+            Self::Release(future) => visit.call(future),
+            Self::Expire(timeout, _) => visit.call(timeout),
             Self::Io(..) | Self::Signals => Ok(()),
         }
     }

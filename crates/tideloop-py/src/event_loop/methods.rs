@@ -41,6 +41,7 @@ impl EventLoop {
             clock: LoopClock::real(),
             current: task::current::Current::new(),
             schedules_natively: own("call_soon")?,
+            times_natively: own("call_soon")? && own("call_later")? && own("call_at")? && own("time")?,
             creates_natively: own("create_task")?,
             fork_generation: AtomicU64::new(fork::generation()),
         })

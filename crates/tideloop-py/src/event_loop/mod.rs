@@ -14,6 +14,7 @@ mod owners;
 mod park;
 mod running;
 mod scheduling;
+mod timer;
 mod turn;
 mod watchers;
 
@@ -42,6 +43,7 @@ pub use entry::{Entry, Readiness};
 pub use fork::generation as fork_generation;
 pub use handle::{Handle, TimerHandle};
 pub use io::{Interest, IoTarget};
+pub use timer::Timer;
 pub(crate) use watchers::{Direction, Wanted};
 
 /// Seconds; asyncio's default for `loop.slow_callback_duration`.
@@ -50,7 +52,7 @@ const SLOW_CALLBACK_SECONDS: f64 = 0.1;
 /// What the loop knows about itself.
 pub(crate) struct LoopState {
     pub ready: ReadyQueue<Entry>,
-    pub timers: TimerHeap<Py<TimerHandle>>,
+    pub timers: TimerHeap<Timer>,
     pub registrations: Registrations<io::Registration>,
     /// The registration of each descriptor: a descriptor has one.
     pub by_fd: HashMap<RawFd, Token>,
@@ -100,6 +102,8 @@ pub struct EventLoop {
     pub(crate) current: crate::task::current::Current,
     /// No derived class replaces `call_soon`, so that entries may go to the ready queue directly.
     schedules_natively: bool,
+    /// No derived class replaces the clock, `call_later` or `call_at`, so that timers need no handles.
+    times_natively: bool,
     /// No derived class replaces `create_task`.
     creates_natively: bool,
     /// The process it was made in, or has descriptors of its own in.
@@ -123,6 +127,12 @@ impl EventLoop {
     #[inline]
     pub fn schedules_natively(&self) -> bool {
         self.schedules_natively
+    }
+
+    /// Whether timers may bypass `call_later` and `call_at`: they are not overridden.
+    #[inline]
+    pub fn times_natively(&self) -> bool {
+        self.times_natively
     }
 
     /// Whether tasks may be made without calling `create_task`: it is not overridden.
@@ -233,7 +243,7 @@ impl LoopState {
             entry.visit(visit)?;
         }
         for timer in self.timers.iter() {
-            visit.call(timer)?;
+            timer.visit(visit)?;
         }
         for registration in self.registrations.iter() {
             registration.visit(visit)?;
@@ -263,7 +273,7 @@ impl Kernel {
 #[derive(Default)]
 pub(crate) struct Contents {
     _ready: Vec<Entry>,
-    _timers: Vec<Py<TimerHandle>>,
+    _timers: Vec<Timer>,
     registrations: Vec<io::Registration>,
     _unwatched: HashMap<RawFd, Py<PyWeakrefReference>>,
     _transports: Vec<Py<SocketTransport>>,

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::clock::NANOSECONDS;
-use super::{Entry, EventLoop, Handle, TimerHandle};
+use super::{Entry, EventLoop, Handle, Timer, TimerHandle};
 use crate::{names, slots};
 
 /// The first nanosecond of the monotonic clock at which a timer for `when` seconds may fire. One nanosecond is
@@ -81,7 +81,7 @@ impl EventLoop {
             Self::check_call(slf, callback, method, true)?;
         }
         let timer = TimerHandle::create(slf, when, callback, args, context, debug)?;
-        let in_heap = timer.clone_ref(py);
+        let in_heap = Timer::Handle(timer.clone_ref(py));
         let key = slf.get().with_state(py, |state| state.timers.insert(deadline_ns(when), in_heap));
         timer.get().set_key(py, Some(key));
         Ok(timer)

@@ -11,12 +11,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use tideloop_core::registrations::Token;
-use tideloop_sys::poll::{Events, Timeout};
+use tideloop_sys::poll::{Events, Timeout as Wait};
 use tideloop_sys::{clock, ticks};
 
 use super::io::{TOKEN_SIGNALS, TOKEN_TIMER, TOKEN_WAKE};
 use super::{Entry, EventLoop, Handle, Readiness};
-use crate::compose::{DoneCallback, Watcher};
+use crate::compose::{self, DoneCallback, Timeout, Watcher};
 use crate::error::{leaves_the_loop, os_error};
 use crate::transports::SocketTransport;
 use crate::{names, slots, task};
@@ -157,7 +157,7 @@ impl Turn<'_, '_> {
         self.looked_at = now;
         let due = now.wrapping_sub(self.polled_at) >= self.poll_interval;
         if due || stopping || self.turns_since_poll >= POLL_TURNS_MAX {
-            self.poll(Timeout::Now)?;
+            self.poll(Wait::Now)?;
         }
         self.hand_over(now);
         Ok(())
@@ -193,16 +193,16 @@ impl Turn<'_, '_> {
         let timeout = self.time_to_wait(earliest)?;
         let event_loop = self.event_loop;
         let inbox = &event_loop.get().inbox;
-        if timeout == Timeout::Now || self.waits_are_short {
+        if timeout == Wait::Now || self.waits_are_short {
             // A busy server: something is there already, and a release of the interpreter lock would be brief.
-            let found = self.poll(Timeout::Now)?;
-            if timeout == Timeout::Now || found > 0 {
+            let found = self.poll(Wait::Now)?;
+            if timeout == Wait::Now || found > 0 {
                 self.hand_over(self.polled_at);
                 return Ok(());
             }
         }
         if !inbox.prepare_to_park() {
-            return self.poll(Timeout::Now).map(|_| ());
+            return self.poll(Wait::Now).map(|_| ());
         }
         let start = ticks::now();
         let outcome = self.poll(timeout);
@@ -220,7 +220,7 @@ impl Turn<'_, '_> {
     /// `park` on a simulated clock: takes what the kernel has, and lets time pass only if that was nothing.
     #[cold]
     fn park_simulated(&mut self, earliest: Option<u64>, due_ns: u64) -> PyResult<()> {
-        let found = self.poll(Timeout::Now)?;
+        let found = self.poll(Wait::Now)?;
         if found > 0 || earliest.is_some_and(|earliest| earliest <= due_ns) {
             return Ok(());
         }
@@ -229,7 +229,7 @@ impl Turn<'_, '_> {
 
     /// How long to wait, with the timer descriptor armed for the earliest deadline: a poll's own time-out is late
     /// by a thousandth of the wait, a timer descriptor by 0.05 ms whatever it is.
-    fn time_to_wait(&mut self, earliest: Option<u64>) -> PyResult<Timeout> {
+    fn time_to_wait(&mut self, earliest: Option<u64>) -> PyResult<Wait> {
         let py = self.event_loop.py();
         let kernel = self.event_loop.get().kernel(py)?;
         let Some(deadline) = earliest else {
@@ -237,11 +237,11 @@ impl Turn<'_, '_> {
                 kernel.timer.disarm().map_err(|error| os_error(py, &error))?;
                 (self.disarmed, self.armed_ns) = (true, None);
             }
-            return Ok(Timeout::Forever);
+            return Ok(Wait::Forever);
         };
         let now = clock::now_ns();
         if deadline <= now {
-            return Ok(Timeout::Now);
+            return Ok(Wait::Now);
         }
         if self.armed_ns != Some(deadline) {
             let wait = deadline - now;
@@ -249,19 +249,19 @@ impl Turn<'_, '_> {
             kernel.timer.arm(deadline - early).map_err(|error| os_error(py, &error))?;
             (self.disarmed, self.armed_ns) = (false, Some(deadline));
         }
-        Ok(Timeout::Forever)
+        Ok(Wait::Forever)
     }
 
     /// Asks the kernel, and turns its events into entries; how many events there were. Detached from the interpreter
     /// where it may block.
-    fn poll(&mut self, timeout: Timeout) -> PyResult<usize> {
+    fn poll(&mut self, timeout: Wait) -> PyResult<usize> {
         let py = self.event_loop.py();
         let event_loop = self.event_loop;
         let this = event_loop.get();
         let kernel = this.kernel(py)?;
         let events = &mut self.events;
         let outcome = match timeout {
-            Timeout::Now => kernel.poller.wait(events, timeout),
+            Wait::Now => kernel.poller.wait(events, timeout),
             _ => py.detach(|| kernel.poller.wait(events, timeout)),
         };
         self.polled_at = ticks::now();
@@ -304,8 +304,7 @@ impl Turn<'_, '_> {
             self.seen_ns
         };
         while let Some(timer) = this.with_state(py, |state| state.timers.pop_due(due_ns)) {
-            timer.get().set_key(py, None);
-            this.push(py, Entry::Handle(timer.into_bound(py).into_super().unbind()));
+            this.push(py, timer.into_entry(py));
         }
     }
 
@@ -355,6 +354,8 @@ impl Turn<'_, '_> {
             Entry::Handle(handle) => Handle::run(handle.bind(py)),
             Entry::Call { callback, argument, context } => self.call(&callback, &argument, &context),
             Entry::Watched(watcher, object, future) => self.tell(watcher, &object, &future),
+            Entry::Release(future) => compose::release(future.bind(py)),
+            Entry::Expire(timeout, arming) => self.expire(&timeout, arming),
             Entry::Io(token, readiness) => EventLoop::io_dispatch(event_loop, token, readiness),
             Entry::Signals => EventLoop::receive_signals(event_loop),
             Entry::Step(_) | Entry::Wake(..) => Ok(()),
@@ -369,9 +370,33 @@ impl Turn<'_, '_> {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) | Err(error) => error,
         };
-        let args = PyTuple::new(py, [argument])?;
-        let handle = Handle::create(self.event_loop, callback.bind(py), &args, Some(context.bind(py)), false)?;
-        Handle::report(handle.bind(py), error)
+        self.report(callback.bind(py), &PyTuple::new(py, [argument])?, Some(context.bind(py)), error)
+    }
+
+    /// Has a timeout cancel its task.
+    fn expire(&self, timeout: &Py<Timeout>, arming: u32) -> PyResult<()> {
+        let py = self.event_loop.py();
+        let timeout = timeout.bind(py);
+        match Timeout::expire(timeout, arming) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let callback = timeout.getattr(intern!(py, "_on_timeout"))?;
+                self.report(&callback, &PyTuple::empty(py), None, error)
+            }
+        }
+    }
+
+    /// Hands what a callback without a handle raised to the exception handler.
+    #[cold]
+    fn report(
+        &self,
+        callback: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<&Bound<'_, PyAny>>,
+        error: PyErr,
+    ) -> PyResult<()> {
+        let handle = Handle::create(self.event_loop, callback, args, context, false)?;
+        Handle::report(handle.bind(self.event_loop.py()), error)
     }
 
     /// Tells one of our own objects that a future is done.
@@ -380,9 +405,7 @@ impl Turn<'_, '_> {
         let py = self.event_loop.py();
         let (object, future) = (object.bind(py), future.bind(py));
         let Err(error) = watcher.tell(object, future) else { return Ok(()) };
-        let (callback, args) = (DoneCallback::of(watcher, object)?, PyTuple::new(py, [future])?);
-        let handle = Handle::create(self.event_loop, callback.as_any(), &args, None, false)?;
-        Handle::report(handle.bind(py), error)
+        self.report(DoneCallback::of(watcher, object)?.as_any(), &PyTuple::new(py, [future])?, None, error)
     }
 
     /// Debug mode: reports an entry that took too long.
@@ -426,6 +449,8 @@ impl Turn<'_, '_> {
             Entry::Watched(watcher, object, _) => {
                 Some(DoneCallback::of(*watcher, object.bind(py)).ok()?.into_any().unbind())
             }
+            Entry::Release(future) => Some(future.clone_ref(py).into_any()),
+            Entry::Expire(timeout, _) => Some(timeout.clone_ref(py).into_any()),
             Entry::Io(token, _) => self.event_loop.get().io_owner(py, *token),
             Entry::Signals => None,
         }

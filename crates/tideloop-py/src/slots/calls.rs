@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use pyo3::exceptions::{PyBaseException, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -98,6 +98,56 @@ pub fn throw<'py>(coro: &Bound<'py, PyAny>, exception: &Bound<'py, PyAny>) -> Se
         }
         Err(error) => Sent::Raised(error),
     }
+}
+
+/// What `await object` steps through; `TypeError` where it cannot be awaited.
+#[inline]
+pub fn awaitable_iterator<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if is_exact_coroutine(object) {
+        return unawaited(object);
+    }
+    if is_exact_generator(object) && is_iterable_coroutine(object)? {
+        return Ok(object.clone());
+    }
+    // SAFETY: a live object.
+    let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
+    // SAFETY: which keeps its class alive.
+    let slots = unsafe { (*class).tp_as_async };
+    // SAFETY: NULL or the slots of a live type.
+    let am_await = unsafe { slots.as_ref() }.and_then(|slots| slots.am_await);
+    let Some(am_await) = am_await else {
+        let shown = object.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("object {shown} can't be used in 'await' expression")));
+    };
+    // SAFETY: the slot of this very object.
+    let iterator = unsafe { am_await(object.as_ptr()) };
+    // SAFETY: a new reference, or NULL with an exception.
+    let iterator = unsafe { Bound::from_owned_ptr_or_err(object.py(), iterator) }?;
+    if is_exact_coroutine(&iterator) {
+        return Err(PyTypeError::new_err("__await__() returned a coroutine"));
+    }
+    // SAFETY: a live object.
+    if unsafe { ffi::PyIter_Check(iterator.as_ptr()) } == 0 {
+        let shown = iterator.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("__await__() returned non-iterator of type '{shown}'")));
+    }
+    Ok(iterator)
+}
+
+/// A coroutine, unless somebody else awaits it.
+#[inline]
+fn unawaited<'py>(coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if coroutine.getattr(intern!(coroutine.py(), "cr_await"))?.is_none() {
+        return Ok(coroutine.clone());
+    }
+    Err(PyRuntimeError::new_err("coroutine is being awaited already"))
+}
+
+/// Whether a generator may be awaited: `types.coroutine` has said so.
+fn is_iterable_coroutine(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = generator.py();
+    let flags: i32 = generator.getattr(intern!(py, "gi_code"))?.getattr(intern!(py, "co_flags"))?.extract()?;
+    Ok(flags & ffi::CO_ITERABLE_COROUTINE != 0)
 }
 
 /// Whether `object` is what `async def` functions return.

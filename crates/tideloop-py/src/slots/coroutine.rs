@@ -48,6 +48,8 @@ pub fn register<C: NativeCoroutine>(module: &Bound<'_, PyModule>) -> PyResult<()
     slots.tp_dealloc = Some(dealloc::<C>);
     slots.tp_finalize = Some(finalize::<C>);
     slots.tp_iternext = Some(next::<C>);
+    // For `yield from` in generators that `types.coroutine` has made coroutines of.
+    slots.tp_iter = Some(itself);
     // SAFETY: a heap type has room for these slots.
     let awaitable = unsafe { &mut *slots.tp_as_async };
     awaitable.am_await = Some(itself);
@@ -110,7 +112,7 @@ unsafe extern "C" fn dealloc<C: NativeCoroutine>(object: Object) {
     });
 }
 
-/// `am_await`: it is its own iterator.
+/// `am_await` and `tp_iter`: it is its own iterator.
 unsafe extern "C" fn itself(object: Object) -> Object {
     // SAFETY: a live object.
     unsafe { ffi::Py_INCREF(object) };

@@ -114,6 +114,18 @@ impl<'py> Arguments<'_, 'py> {
         Self { values, names, py }
     }
 
+    /// Whether some are named.
+    #[inline]
+    pub fn are_named(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// Whoever has arguments is attached.
+    #[inline]
+    pub fn py(&self) -> Python<'py> {
+        self.py
+    }
+
     /// The positional ones.
     #[inline]
     pub fn positional(&self) -> &[Object] {

@@ -12,6 +12,7 @@ use pyo3::type_object::PyTypeInfo;
 use super::classes::{argument, raise_stop_iteration, slot_functions};
 use super::memory::{self, Pool};
 use super::methods::{Arguments, Object, add, definition, returned};
+pub(super) use super::signature::Signature;
 use super::{track, write_contents};
 use crate::event_loop::EventLoop;
 use crate::sock::{Op, SockCall, Stepped};
@@ -103,54 +104,6 @@ slot_functions! {
             }
         }
     } or ptr::null_mut();
-}
-
-/// What a method of the loop is called with: its name, its parameters, and how many of them have no default.
-pub(super) struct Signature<const N: usize> {
-    pub parameters: [&'static str; N],
-    pub required: usize,
-}
-
-impl<const N: usize> Signature<N> {
-    /// The values of the parameters.
-    #[inline]
-    pub fn bind<'py>(
-        &self,
-        function: &str,
-        arguments: &Arguments<'_, 'py>,
-    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
-        let mut values = [const { None }; N];
-        let positional = arguments.positional();
-        if positional.len() > N {
-            let given = positional.len();
-            return Err(PyTypeError::new_err(format!(
-                "{function}() takes {N} positional arguments but {given} were given"
-            )));
-        }
-        for (place, value) in values.iter_mut().zip(positional) {
-            *place = Some(arguments.own(value));
-        }
-        for (keyword, value) in arguments.keywords() {
-            let mut places = self.parameters.iter().zip(&mut values);
-            let named = places.find_map(|(name, place)| keyword.eq(name).unwrap_or(false).then_some(place));
-            let problem = match named {
-                Some(place) if place.is_none() => {
-                    *place = Some(value);
-                    continue;
-                }
-                Some(_) => "got multiple values for argument",
-                None => "got an unexpected keyword argument",
-            };
-            return Err(PyTypeError::new_err(format!("{function}() {problem} '{keyword}'")));
-        }
-        let missing = values.iter().zip(self.parameters).take(self.required).find(|(value, _)| value.is_none());
-        match missing {
-            Some((_, name)) => {
-                Err(PyTypeError::new_err(format!("{function}() missing 1 required positional argument: '{name}'")))
-            }
-            None => Ok(values),
-        }
-    }
 }
 
 /// Makes the call.

@@ -59,6 +59,18 @@ pub fn create_waiter<'py>(
     Ok(future)
 }
 
+/// The same for one that waits for nothing but the future itself.
+#[inline]
+pub fn create_bare_waiter<'py>(
+    py: Python<'py>,
+    event_loop: &LoopRef<'py>,
+    reason: WaitReason,
+) -> PyResult<Bound<'py, Future>> {
+    let future = slots::classes::new_future(py, Future::pending_for(event_loop, reason))?;
+    future.get().remember_origin(py, event_loop)?;
+    Ok(future)
+}
+
 /// A new task of any loop, scheduled, or started at once if it is `eager` and the loop runs.
 #[inline]
 pub fn create_task<'py>(

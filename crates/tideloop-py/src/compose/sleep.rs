@@ -1,0 +1,130 @@
+//! `sleep`: a timer that finishes a future, without a handle; or one turn of the loop.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::inner::{Alarm, more_than_none};
+use crate::cell::{Cell, Slot};
+use crate::coroutine::{Life, NativeCoroutine, Resumed, Stepped, native_coroutine};
+use crate::names;
+use crate::slots;
+use crate::slots::running::running_loop;
+use crate::task::{self, WaitReason};
+
+/// The coroutine that `sleep` returns.
+#[pyclass(frozen, module = "tideloop._native")]
+pub struct Sleep {
+    life: Life,
+    state: Cell<State>,
+}
+
+struct State {
+    /// Seconds, before its first step.
+    delay: Slot,
+    result: Slot,
+    /// What takes the timer back.
+    alarm: Alarm,
+}
+
+/// Suspends the caller for `delay` seconds, or for a turn where that is not positive; the coroutine returns `result`.
+/// Corresponds to `asyncio.sleep`.
+#[inline]
+pub fn sleep<'py>(delay: Bound<'py, PyAny>, result: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    let py = delay.py();
+    let state = State {
+        delay: Slot::holding(delay.unbind()),
+        result: Slot::maybe(result.map(Bound::unbind)),
+        alarm: Alarm::None,
+    };
+    let sleep = Sleep { life: Life::fresh(), state: Cell::new(state) };
+    slots::coroutine::create(py, sleep).map(Bound::into_any)
+}
+
+impl Sleep {
+    #[inline]
+    fn start<'py>(slf: &Bound<'py, Self>) -> PyResult<Stepped<'py>> {
+        let py = slf.py();
+        let Some(delay) = slf.get().state.with(py, |state| state.delay.take()) else {
+            return Ok(Stepped::Return(slf.get().take_result(py)));
+        };
+        let delay = delay.into_bound(py);
+        let Some(seconds) = more_than_none(&delay)? else { return Ok(Stepped::Yield(py.None().into_bound(py))) };
+        if seconds.is_nan() {
+            return Err(PyValueError::new_err("Invalid delay: NaN (not a number)"));
+        }
+        let event_loop = running_loop(py)?;
+        let future = task::create_bare_waiter(py, &event_loop, WaitReason::Sleep)?;
+        let alarm = Alarm::set(&event_loop, seconds, &future, |other| {
+            let set_result = names::set_result_unless_cancelled(py)?;
+            other.call_method1(intern!(py, "call_later"), (&delay, set_result, &future, py.None()))
+        })?;
+        // There was none.
+        slf.get().state.with(py, |state| state.alarm = alarm);
+        Ok(Stepped::Wait(future))
+    }
+
+    fn take_alarm(&self, py: Python<'_>) -> Alarm {
+        self.state.with(py, |state| std::mem::replace(&mut state.alarm, Alarm::None))
+    }
+
+    fn take_result<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        let result = self.state.with(py, |state| state.result.take());
+        result.unwrap_or_else(|| py.None()).into_bound(py)
+    }
+}
+
+impl NativeCoroutine for Sleep {
+    fn blank() -> Self {
+        let state = State { delay: Slot::EMPTY, result: Slot::EMPTY, alarm: Alarm::None };
+        Self { life: Life::ended(), state: Cell::new(state) }
+    }
+
+    #[inline]
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    fn qualname(&self, _py: Python<'_>) -> &'static str {
+        "sleep"
+    }
+
+    #[inline]
+    fn run<'py>(slf: &Bound<'py, Self>, resumed: Resumed<'py>) -> PyResult<Stepped<'py>> {
+        let py = slf.py();
+        match resumed {
+            Resumed::Start => Self::start(slf),
+            Resumed::Woken(_) => {
+                slf.get().take_alarm(py).cancel(py)?;
+                Ok(Stepped::Return(slf.get().take_result(py)))
+            }
+            Resumed::Thrown(exception, _) => {
+                slf.get().take_alarm(py).cancel(py)?;
+                Err(PyErr::from_value(exception))
+            }
+        }
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let visit_all = |state: &State| {
+            state.delay.visit(visit)?;
+            state.result.visit(visit)?;
+            state.alarm.visit(visit)
+        };
+        self.state.during_gc(visit_all).unwrap_or(Ok(()))
+    }
+
+    #[inline]
+    fn clear(&self, py: Python<'_>) {
+        let (delay, result) = self.state.with(py, |state| (state.delay.take(), state.result.take()));
+        for object in [delay, result].into_iter().flatten() {
+            object.drop_ref(py);
+        }
+        if let Err(error) = self.take_alarm(py).cancel(py) {
+            crate::error::unraisable(py, error, None);
+        }
+    }
+}
+
+native_coroutine!(Sleep);

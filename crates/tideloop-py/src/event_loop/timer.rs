@@ -1,0 +1,66 @@
+//! What the loop's timers do when they are due: `call_later` has a handle, `sleep` and timeouts need none.
+
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use tideloop_core::timers::TimerKey;
+
+use super::scheduling::deadline_ns;
+use super::{Entry, EventLoop, TimerHandle};
+use crate::compose::Timeout;
+use crate::task::Future;
+
+/// One thing to do at its time. It becomes an entry of the ready queue, as asyncio's handles do.
+pub enum Timer {
+    /// Run a handle, unless it was cancelled.
+    Handle(Py<TimerHandle>),
+    /// Finish a future, unless it is done.
+    Release(Py<Future>),
+    /// Cancel what a timeout limits, if it still waits for this deadline.
+    Expire(Py<Timeout>),
+}
+
+impl Timer {
+    /// It is due: what is to be done in this turn.
+    pub(super) fn into_entry(self, py: Python<'_>) -> Entry {
+        match self {
+            Self::Handle(timer) => {
+                timer.get().set_key(py, None);
+                Entry::Handle(timer.into_bound(py).into_super().unbind())
+            }
+            Self::Release(future) => Entry::Release(future),
+            Self::Expire(timeout) => {
+                let arming = timeout.get().arming(py);
+                Entry::Expire(timeout, arming)
+            }
+        }
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Handle(timer) => visit.call(timer),
+            Self::Release(future) => visit.call(future),
+            Self::Expire(timeout) => visit.call(timeout),
+        }
+    }
+}
+
+impl EventLoop {
+    /// Sets a timer `delay` seconds from now. `RuntimeError` where the loop is closed.
+    #[inline]
+    pub(crate) fn set_timer_in(&self, py: Python<'_>, delay: f64, timer: Timer) -> PyResult<TimerKey> {
+        self.set_timer_at(py, self.time() + delay, timer)
+    }
+
+    /// Sets a timer for `when`, in seconds on the loop's clock. `RuntimeError` where the loop is closed.
+    #[inline]
+    pub(crate) fn set_timer_at(&self, py: Python<'_>, when: f64, timer: Timer) -> PyResult<TimerKey> {
+        self.check_usable(py)?;
+        Ok(self.with_state(py, |state| state.timers.insert(deadline_ns(when), timer)))
+    }
+
+    /// Takes a timer back, if it is not due yet.
+    #[inline]
+    pub(crate) fn forget_timer(&self, py: Python<'_>, key: TimerKey) {
+        drop(self.with_state(py, |state| state.timers.remove(key)));
+    }
+}
