@@ -22,6 +22,9 @@ use crate::slots::running::{running_loop, running_loop_or_none};
 use crate::task::{self, Future, WaitReason};
 
 struct State {
+    /// The arguments, until they have been looked at.
+    given: Slot,
+    timeout: Slot,
     /// The futures that are not done.
     todo: Members,
     /// How many have not been asked for.
@@ -44,6 +47,54 @@ pub struct AsCompleted {
 }
 
 impl AsCompleted {
+    /// Makes futures of the awaitables, unless that was done before.
+    #[inline]
+    fn begin(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        match slf.get().state.with(py, |state| state.given.take().map(|given| (given, state.timeout.take()))) {
+            Some((given, timeout)) => {
+                Self::begin_with(slf, given.bind(py), timeout.as_ref().map(|timeout| timeout.bind(py)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn begin_with<'py>(
+        slf: &Bound<'py, Self>,
+        given: &Bound<'py, PyAny>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        check_iterable(given)?;
+        let event_loop = match running_loop_or_none(py)? {
+            Some(event_loop) => event_loop,
+            None => task::default_loop(py, None)?,
+        };
+        let awaitables = each_once(given)?;
+        let parent = if cfg!(Py_3_14) { task::current::task_on(&event_loop)?.map(Bound::unbind) } else { None };
+        let futures: PyResult<Vec<_>> =
+            awaitables.iter().map(|awaitable| ensure_future(awaitable, Some(&event_loop))).collect();
+        let futures = futures?;
+        for future in &futures {
+            let member = future.clone().unbind();
+            drop(slf.get().state.with(py, |state| state.todo.insert(member)));
+        }
+        let none = slf.get().state.with(py, |state| {
+            state.left = state.todo.len();
+            state.parent.replace(parent)
+        });
+        drop(none);
+        for future in &futures {
+            Watcher::AsCompleted.watch(slf.as_any(), future)?;
+        }
+        if let Some(timeout) = timeout.filter(|_| !futures.is_empty()) {
+            let callback = slf.getattr(intern!(py, "_handle_timeout"))?;
+            let timer = event_loop.as_any().call_method1(intern!(py, "call_later"), (timeout, callback))?.unbind();
+            drop(slf.get().state.with(py, |state| state.timer.replace(Some(timer))));
+        }
+        Ok(())
+    }
+
     /// The task that has made it.
     pub(super) fn parent<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         Some(self.state.with(py, |state| state.parent.cloned(py))?.into_bound(py))
@@ -89,7 +140,8 @@ impl AsCompleted {
     fn contents(state: &mut State) -> impl Sized + use<> {
         let done = std::mem::take(&mut state.done);
         let waiters = std::mem::take(&mut state.waiters);
-        (std::mem::take(&mut state.todo), done, waiters, state.timer.take(), state.parent.take())
+        let slots = [&mut state.given, &mut state.timeout, &mut state.timer, &mut state.parent].map(Slot::take);
+        (std::mem::take(&mut state.todo), done, waiters, slots)
     }
 }
 
@@ -104,6 +156,7 @@ impl AsCompleted {
     }
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, NextCall>>> {
+        Self::begin(slf)?;
         let left = slf.get().state.with(slf.py(), |state| {
             let left = state.left;
             state.left = left.saturating_sub(1);
@@ -113,6 +166,7 @@ impl AsCompleted {
     }
 
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, NextCall>>> {
+        Self::begin(slf)?;
         Self::next_call(slf, Way::Asynchronous).map(Some)
     }
 
@@ -149,8 +203,7 @@ impl AsCompleted {
             state.todo.visit(&visit)?;
             state.done.iter().try_for_each(|future| visit.call(future))?;
             state.waiters.iter().try_for_each(|future| visit.call(future))?;
-            state.timer.visit(&visit)?;
-            state.parent.visit(&visit)
+            [&state.given, &state.timeout, &state.timer, &state.parent].iter().try_for_each(|slot| slot.visit(&visit))
         });
         visited.unwrap_or(Ok(()))
     }
@@ -289,53 +342,35 @@ pub fn as_completed<'py>(
     fs: &Bound<'py, PyAny>,
     timeout: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, AsCompleted>> {
-    let py = fs.py();
-    check_iterable(fs)?;
-    let event_loop = match running_loop_or_none(py)? {
-        Some(event_loop) => event_loop,
-        None => task::default_loop(py, None)?,
-    };
-    let mut seen = Unique::with_capacity(fs.len().unwrap_or(0));
-    let mut awaitables = Vec::with_capacity(fs.len().unwrap_or(0));
-    for awaitable in fs.try_iter()? {
-        let awaitable = awaitable?;
-        if seen.number(&awaitable, awaitables.len())?.is_none() {
-            awaitables.push(awaitable);
-        }
-    }
-    let parent = if cfg!(Py_3_14) { task::current::task_on(&event_loop)?.map(Bound::unbind) } else { None };
     let state = State {
+        given: Slot::holding(fs.clone().unbind()),
+        timeout: Slot::maybe(timeout.map(|timeout| timeout.clone().unbind())),
         todo: Members::default(),
         left: 0,
         done: VecDeque::new(),
         waiters: VecDeque::new(),
         timer: Slot::EMPTY,
-        parent: Slot::maybe(parent),
+        parent: Slot::EMPTY,
     };
-    let iterator = Bound::new(py, AsCompleted { state: Cell::new(state) })?;
-    let futures: PyResult<Vec<_>> =
-        awaitables.iter().map(|awaitable| ensure_future(awaitable, Some(&event_loop))).collect();
-    let futures = futures?;
-    for future in &futures {
-        let member = future.clone().unbind();
-        drop(iterator.get().state.with(py, |state| state.todo.insert(member)));
+    let iterator = Bound::new(fs.py(), AsCompleted { state: Cell::new(state) })?;
+    // Before 3.13 asyncio's is a generator, which does nothing until somebody asks for the first one.
+    if cfg!(Py_3_13) {
+        AsCompleted::begin(&iterator)?;
     }
-    for future in &futures {
-        Watcher::AsCompleted.watch(iterator.as_any(), future)?;
-    }
-    let timer = match timeout {
-        Some(timeout) if !futures.is_empty() => {
-            let callback = iterator.getattr(intern!(py, "_handle_timeout"))?;
-            Some(event_loop.as_any().call_method1(intern!(py, "call_later"), (timeout, callback))?.unbind())
-        }
-        _ => None,
-    };
-    let none = iterator.get().state.with(py, |state| {
-        state.left = state.todo.len();
-        state.timer.replace(timer)
-    });
-    drop(none);
     Ok(iterator)
+}
+
+/// The awaitables, each once.
+fn each_once<'py>(given: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut seen = Unique::with_capacity(given.len().unwrap_or(0));
+    let mut awaitables = Vec::with_capacity(given.len().unwrap_or(0));
+    for awaitable in given.try_iter()? {
+        let awaitable = awaitable?;
+        if seen.number(&awaitable, awaitables.len())?.is_none() {
+            awaitables.push(awaitable);
+        }
+    }
+    Ok(awaitables)
 }
 
 fn check_iterable(fs: &Bound<'_, PyAny>) -> PyResult<()> {
