@@ -103,6 +103,7 @@ impl ReadCall {
             }
             if buffer::len(reader) == 0 {
                 if woken || reader.get().state.with(py, |state| state.eof) {
+                    StreamReader::resume_if_low(reader)?;
                     return Ok(Attempt::Done(PyBytes::new(py, collected)));
                 }
                 return Ok(Attempt::Wait);
