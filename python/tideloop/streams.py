@@ -16,6 +16,8 @@ from . import _native
 if TYPE_CHECKING:
     import ssl
 
+    from _typeshed import ReadableBuffer
+
 __all__ = ["StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "start_server"]
 
 _DEFAULT_LIMIT = 2**16
@@ -29,6 +31,13 @@ class StreamReader(_native.StreamReader, _stdlib.StreamReader):
     is the event loop; by default the current one. Raises ValueError for a limit that is not positive.
     Corresponds to :class:`asyncio.StreamReader`; readuntil() takes several separators on every version.
     """
+
+    if TYPE_CHECKING:  # the extension puts it in
+
+        async def readuntil(self, separator: ReadableBuffer | tuple[ReadableBuffer, ...] = b"\n") -> bytes: ...
+
+
+_native._register_stream_reader(StreamReader)
 
 
 class StreamReaderProtocol(_native.StreamReaderProtocol, _stdlib.StreamReaderProtocol):

@@ -17,10 +17,14 @@ SETTINGS = settings(
 )
 
 # Few different bytes, so that separators are found, and found in part.
-chunks = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n", b"\r\n", b"aaaaaaaa", b"a" * 40]), max_size=8).map(b"".join)
+chunks = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n", b"\r\n", b"aaaaaaaa", b"a" * 40]), max_size=8).map(
+    b"".join
+)
 one_separator = st.sampled_from([b"\n", b"\r\n", b"a\r\n", b"b", b"\r\nb\r\n", b""])
 # Below 3.13 asyncio knows only one.
-separators = one_separator if sys.version_info < (3, 13) else one_separator | st.lists(one_separator, max_size=3).map(tuple)
+separators = (
+    one_separator if sys.version_info < (3, 13) else one_separator | st.lists(one_separator, max_size=3).map(tuple)
+)
 reads = st.one_of(
     st.tuples(st.just("readline")),
     st.tuples(st.just("__anext__")),

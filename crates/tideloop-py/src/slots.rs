@@ -30,6 +30,8 @@ pub mod sockets;
 pub mod stream_methods;
 pub mod timeouts;
 
+pub mod stream_reads;
+
 use std::ptr;
 
 use pyo3::ffi;

@@ -26,11 +26,12 @@ mod protocol_methods;
 mod read_call;
 mod reader;
 mod reader_methods;
-mod reading;
+pub mod reading;
 mod request;
 mod writer;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 pub use plain::receives_plainly;
 pub use protocol::StreamReaderProtocol;
@@ -38,6 +39,12 @@ pub use reader::StreamReader;
 pub use writer::StreamWriter;
 
 use crate::slots;
+
+/// Gives the class that programs use, which derives from ours, the methods that read.
+#[pyfunction(name = "_register_stream_reader")]
+fn register_stream_reader(class: &Bound<'_, PyType>) -> PyResult<()> {
+    slots::stream_reads::install(class)
+}
 
 /// Adds the classes.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -47,6 +54,7 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamReaderProtocol>()?;
     module.add_class::<StreamWriter>()?;
     slots::stream_methods::install(module.py())?;
+    module.setattr("_register_stream_reader", wrap_pyfunction!(register_stream_reader, module)?)?;
     slots::coroutine::register::<draining::DrainCall>(module)?;
     slots::coroutine::register::<draining::WaitClosedCall>(module)?;
     slots::coroutine::register::<read_call::ReadCall>(module)

@@ -163,30 +163,6 @@ impl StreamReader {
         Self::resume_if_low(slf)
     }
 
-    /// Read at most `n` bytes, as soon as there are any; without n or with -1 all until the end. Empty at the end.
-    #[pyo3(signature = (n=None), text_signature = "($self, n=-1)")]
-    fn read<'py>(slf: &Bound<'py, Self>, n: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        reading::read(slf, n)
-    }
-
-    /// Read exactly `n` bytes; asyncio.IncompleteReadError with the rest if the stream ends before, ValueError below 0.
-    fn readexactly<'py>(slf: &Bound<'py, Self>, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        reading::readexactly(slf, n)
-    }
-
-    /// Read one line with its newline; the rest without one at the end of the stream. ValueError if it is longer than
-    /// the limit: then it is lost, or what has come of it.
-    fn readline<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        reading::readline(slf)
-    }
-
-    /// Read until and with `separator`, or the first of a tuple of separators. asyncio.IncompleteReadError with the
-    /// rest if the stream ends before, asyncio.LimitOverrunError if more than the limit is before it (which stays).
-    #[pyo3(signature = (separator=None), text_signature = "($self, separator=b'\\n')")]
-    fn readuntil<'py>(slf: &Bound<'py, Self>, separator: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        reading::readuntil(slf, separator)
-    }
-
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         reading::next(slf)
     }

@@ -69,10 +69,7 @@ fn count(n: &Bound<'_, PyAny>) -> PyResult<Option<isize>> {
 }
 
 #[inline]
-pub(super) fn read<'py>(
-    reader: &Bound<'py, StreamReader>,
-    n: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub fn read<'py>(reader: &Bound<'py, StreamReader>, n: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
     let wanted = match n {
         None => Some(-1),
         Some(n) => count(n)?,
@@ -86,10 +83,7 @@ pub(super) fn read<'py>(
 }
 
 #[inline]
-pub(super) fn readexactly<'py>(
-    reader: &Bound<'py, StreamReader>,
-    n: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub fn readexactly<'py>(reader: &Bound<'py, StreamReader>, n: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     match count(n)? {
         // A number that does not fit is shown by the exception, so it must be kept as it is.
         Some(wanted) if wanted < isize::MAX && is_plain(reader, "readexactly")? => {
@@ -100,7 +94,7 @@ pub(super) fn readexactly<'py>(
 }
 
 #[inline]
-pub(super) fn readline<'py>(reader: &Bound<'py, StreamReader>) -> PyResult<Bound<'py, PyAny>> {
+pub fn readline<'py>(reader: &Bound<'py, StreamReader>) -> PyResult<Bound<'py, PyAny>> {
     if is_plain(reader, "readuntil")? { call(reader, Request::Line) } else { stock(reader, "readline", None) }
 }
 
@@ -110,7 +104,7 @@ pub(super) fn next<'py>(reader: &Bound<'py, StreamReader>) -> PyResult<Bound<'py
     if plain { call(reader, Request::Next) } else { stock(reader, "__anext__", None) }
 }
 
-pub(super) fn readuntil<'py>(
+pub fn readuntil<'py>(
     reader: &Bound<'py, StreamReader>,
     separator: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
