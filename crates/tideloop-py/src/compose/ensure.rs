@@ -7,8 +7,8 @@ use pyo3::types::PyDict;
 
 use crate::event_loop::EventLoop;
 use crate::names;
-use crate::slots::calls;
 use crate::slots::classes::exact_future;
+use crate::slots::coroutine::is_plain_coroutine;
 use crate::slots::loop_slot::LoopRef;
 use crate::slots::running::running_loop;
 
@@ -28,7 +28,7 @@ pub fn ensure_future<'py>(
         }
         return Ok(awaitable.clone());
     }
-    if !calls::is_exact_coroutine(awaitable) {
+    if !is_plain_coroutine(awaitable) {
         return ensure_any(awaitable, event_loop);
     }
     if let Some(event_loop) = event_loop {

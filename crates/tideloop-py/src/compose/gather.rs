@@ -222,7 +222,7 @@ impl<'py> Gatherer<'py> {
 
     #[inline]
     fn future_of(&self, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        if self.event_loop.is_none() && slots::calls::is_exact_coroutine(argument) {
+        if self.event_loop.is_none() && slots::coroutine::is_plain_coroutine(argument) {
             return ensure_future(argument, Some(&task::default_loop(argument.py(), None)?));
         }
         ensure_future(argument, self.event_loop.as_ref())

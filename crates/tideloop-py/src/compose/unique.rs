@@ -6,8 +6,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::slots::calls;
 use crate::slots::classes::exact_future;
+use crate::slots::coroutine::is_plain_coroutine;
 
 /// Spreads addresses: one multiplication.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl<'py> Unique<'py> {
     /// The number of one that was seen before; else it gets `number`. `TypeError` for what cannot be hashed.
     #[inline]
     pub fn number(&mut self, awaitable: &Bound<'py, PyAny>, number: usize) -> PyResult<Option<usize>> {
-        if calls::is_exact_coroutine(awaitable) || exact_future(awaitable).is_some() {
+        if is_plain_coroutine(awaitable) || exact_future(awaitable).is_some() {
             return match self.known.entry(awaitable.as_ptr() as usize) {
                 std::collections::hash_map::Entry::Occupied(seen) => Ok(Some(*seen.get())),
                 std::collections::hash_map::Entry::Vacant(place) => {

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::calls::is_exact_coroutine;
 use super::classes::{argument, raise_panic, raise_stop_iteration};
 use super::memory::{self, Pool};
 use super::methods::Object;
@@ -25,6 +26,24 @@ impl Home {
     pub const fn new() -> Self {
         Self { class: AtomicPtr::new(ptr::null_mut()), pool: Pool::new() }
     }
+}
+
+/// The `am_await` of every class of coroutines here: what they are known by.
+static AM_AWAIT: ffi::unaryfunc = itself;
+
+/// Whether `object` is a coroutine of Python's own make, or one written in Rust.
+#[inline]
+pub fn is_plain_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    if is_exact_coroutine(object) {
+        return true;
+    }
+    // SAFETY: a live object.
+    let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
+    // SAFETY: which keeps its class alive.
+    let slots = unsafe { (*class).tp_as_async };
+    // SAFETY: NULL or the slots of a live type.
+    let am_await = unsafe { slots.as_ref() }.and_then(|slots| slots.am_await);
+    am_await.is_some_and(|am_await| ptr::fn_addr_eq(am_await, AM_AWAIT))
 }
 
 /// A new coroutine.
@@ -49,10 +68,10 @@ pub fn register<C: NativeCoroutine>(module: &Bound<'_, PyModule>) -> PyResult<()
     slots.tp_finalize = Some(finalize::<C>);
     slots.tp_iternext = Some(next::<C>);
     // For `yield from` in generators that `types.coroutine` has made coroutines of.
-    slots.tp_iter = Some(itself);
+    slots.tp_iter = Some(AM_AWAIT);
     // SAFETY: a heap type has room for these slots.
     let awaitable = unsafe { &mut *slots.tp_as_async };
-    awaitable.am_await = Some(itself);
+    awaitable.am_await = Some(AM_AWAIT);
     awaitable.am_send = Some(send::<C>);
     // SAFETY: as above; the interpreter forgets what it knew about the slots.
     unsafe { ffi::PyType_Modified(class) };

@@ -145,7 +145,7 @@ pub(super) fn name_of<'py>(name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAn
 /// `TypeError` where `coro` is not a coroutine.
 #[inline]
 fn check_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<()> {
-    if calls::is_exact_coroutine(coro) {
+    if slots::coroutine::is_plain_coroutine(coro) {
         return Ok(());
     }
     if names::iscoroutine(coro.py())?.call1((coro,))?.is_truthy()? {
