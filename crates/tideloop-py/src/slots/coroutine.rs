@@ -122,8 +122,11 @@ unsafe extern "C" fn dealloc<C: NativeCoroutine>(object: Object) {
         }
         // SAFETY: the object is on its way out.
         unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
-        // SAFETY: nobody else can reach the object.
-        coroutine::release(py, unsafe { &*contents });
+        // One that has ended has let go of everything.
+        if !silent {
+            // SAFETY: nobody else can reach the object.
+            coroutine::release(py, unsafe { &*contents });
+        }
         // SAFETY: dropped once, here.
         unsafe { ptr::drop_in_place(contents) };
         // SAFETY: emptied.

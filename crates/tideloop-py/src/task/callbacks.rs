@@ -69,7 +69,7 @@ pub(super) struct Callbacks {
 
 impl Callbacks {
     /// Schedules them all on `event_loop`, in their order.
-    #[inline]
+    #[inline(always)]
     pub fn schedule(self, future: &Bound<'_, Future>, event_loop: Option<LoopRef<'_>>) -> PyResult<()> {
         let py = future.py();
         let (Some(first), Some(event_loop)) = (self.first, event_loop) else { return Ok(()) };
@@ -101,7 +101,7 @@ fn schedule_all(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, callbacks:
 }
 
 /// The first callback, from the fields that hold it.
-#[inline]
+#[inline(always)]
 fn callback(py: Python<'_>, first: Py<PyAny>, context: Option<Py<PyAny>>, watcher: Option<Watcher>) -> Callback {
     if let Some(watcher) = watcher {
         return Callback::Watched(watcher, first);

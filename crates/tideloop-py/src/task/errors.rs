@@ -42,7 +42,7 @@ pub(super) fn already_done(task: &Bound<'_, Task>, thrown: Option<&Bound<'_, PyA
 }
 
 /// Whether the loop is in debug mode.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_debug(event_loop: &LoopRef<'_>) -> PyResult<bool> {
     match event_loop {
         LoopRef::Native(native) => Ok(native.get().debug(native.py())),

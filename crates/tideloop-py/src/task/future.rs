@@ -471,15 +471,18 @@ impl Future {
     #[inline]
     pub(crate) fn release(&mut self, py: Python<'_>) {
         let state = self.state.get_mut();
-        let (event_loop, callbacks, outcome, rare) = state.take_contents();
-        if let Some(event_loop) = event_loop {
+        if state.first.is_some() || state.rare.is_some() {
+            state.take_callbacks().release(py);
+        }
+        if let Some(event_loop) = state.event_loop.take() {
             event_loop.drop_ref(py);
         }
-        callbacks.release(py);
-        if let Some(outcome) = outcome {
+        if let Some(outcome) = state.outcome.take() {
             outcome.drop_ref(py);
         }
-        drop(rare);
+        if let Some(rare) = state.rare.take() {
+            drop(rare);
+        }
     }
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
