@@ -8,11 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::PySet;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::Watcher;
 use super::ensure::ensure_future;
 use super::members::Members;
 use super::unique::Unique;
 use super::wait::is_plain_collection;
+use super::{Watcher, let_go};
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Life, NativeCoroutine, Resumed, Stepped, native_coroutine, waiter};
 use crate::names;
@@ -114,7 +114,7 @@ impl AsCompleted {
         Watcher::AsCompleted.settled(slf.as_any(), future)?;
         Self::wake_next(slf)?;
         match timer {
-            Some(timer) => timer.bind(py).call_method0(intern!(py, "cancel")).map(drop),
+            Some(timer) => timer.into_bound(py).call_method0(intern!(py, "cancel")).map(drop),
             None => Ok(()),
         }
     }
@@ -291,7 +291,7 @@ impl NativeCoroutine for NextCall {
     }
 
     fn clear(&self, py: Python<'_>) {
-        drop(self.iterator.with(py, Slot::take));
+        let_go(py, self.iterator.with(py, Slot::take));
     }
 }
 
@@ -316,7 +316,7 @@ impl NextCall {
             let place = state.waiters.iter().position(|waiter| waiter.is(waited));
             (place.and_then(|place| state.waiters.remove(place)), !state.done.is_empty())
         });
-        drop(removed);
+        let_go(py, removed);
         if any && !waited.get().is_cancelled(py) { AsCompleted::wake_next(iterator) } else { Ok(()) }
     }
 }

@@ -7,6 +7,7 @@ use pyo3::types::{PyList, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::task_group::{TaskGroup, cancel, is_base_error};
+use super::{let_all_go, let_go};
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Life, NativeCoroutine, Resumed, Stepped, native_coroutine, waiter};
 use crate::names;
@@ -90,7 +91,9 @@ impl NativeCoroutine for GroupCall {
     }
 
     fn clear(&self, py: Python<'_>) {
-        drop(self.state.with(py, State::take_contents));
+        let (group, others) = self.state.with(py, State::take_contents);
+        let_go(py, group);
+        let_all_go(py, others.into_iter().flatten());
     }
 }
 
@@ -139,13 +142,13 @@ impl GroupCall {
                 }
             }
         }
-        drop(group.get().state.with(py, |state| state.completed.take()));
+        let_go(py, group.get().state.with(py, |state| state.completed.take()));
         let (any, event_loop) = group.get().state.with(py, |state| (!state.tasks.is_empty(), state.event_loop.get(py)));
         match event_loop {
             Some(event_loop) if any => {
                 let waiter = waiter(py, &event_loop, WaitReason::TaskGroup, group.as_any())?;
                 let kept = waiter.clone().unbind();
-                drop(group.get().state.with(py, |state| state.completed.replace(Some(kept))));
+                let_go(py, group.get().state.with(py, |state| state.completed.replace(Some(kept))));
                 Ok(Stepped::Wait(waiter))
             }
             _ => Self::conclude(slf, group),
@@ -156,22 +159,23 @@ impl GroupCall {
     fn begin_leaving(slf: &Bound<'_, Self>, group: &Bound<'_, TaskGroup>) -> PyResult<()> {
         let py = slf.py();
         let (class, exception) = slf.get().state.with(py, |state| (state.class.cloned(py), state.exception.cloned(py)));
+        let [class, exception] = [class, exception].map(|object| object.map(|object| object.into_bound(py)));
         let aborting = group.get().state.with(py, |state| {
             state.exiting = true;
             state.aborting
         });
         let Some(class) = class else { return Ok(()) };
         if let Some(exception) = &exception
-            && is_base_error(exception.bind(py))
+            && is_base_error(exception)
         {
-            let kept = exception.clone_ref(py);
+            let kept = exception.clone().unbind();
             let unused = group.get().state.with(py, |state| {
                 if state.base_error.is_none() { state.base_error.replace(Some(kept)) } else { Some(kept) }
             });
-            drop(unused);
+            let_go(py, unused);
         }
-        if is_cancellation(class.bind(py))? {
-            Self::pass_on(slf, exception.map(|exception| exception.into_bound(py)));
+        if is_cancellation(&class)? {
+            Self::pass_on(slf, exception);
         }
         if aborting { Ok(()) } else { TaskGroup::abort_native(group) }
     }
@@ -179,7 +183,7 @@ impl GroupCall {
     /// Notes the cancellation that is to be passed on, or that none is.
     fn pass_on(slf: &Bound<'_, Self>, cancellation: Option<Bound<'_, PyAny>>) {
         let cancellation = cancellation.map(Bound::unbind);
-        drop(slf.get().state.with(slf.py(), |state| state.cancellation.replace(cancellation)));
+        let_go(slf.py(), slf.get().state.with(slf.py(), |state| state.cancellation.replace(cancellation)));
     }
 
     /// No task is left: what comes of it all.
@@ -201,15 +205,17 @@ impl GroupCall {
         let mut errors = group.get().state.with(py, |state| std::mem::take(&mut state.errors));
         let (class, exception, cancellation) =
             slf.get().state.with(py, |state| (state.class.take(), state.exception.take(), state.cancellation.take()));
+        let [class, exception, cancellation] =
+            [class, exception, cancellation].map(|object| object.map(|object| object.into_bound(py)));
         if let Some(cancellation) = cancellation
             && errors.is_empty()
         {
-            return Err(PyErr::from_value(cancellation.into_bound(py)));
+            return Err(PyErr::from_value(cancellation));
         }
         if let (Some(class), Some(exception)) = (class, &exception)
-            && !is_cancellation(class.bind(py))?
+            && !is_cancellation(&class)?
         {
-            errors.push(exception.clone_ref(py));
+            errors.push(exception.clone().unbind());
         }
         if errors.is_empty() {
             return Ok(Stepped::Return(py.None().into_bound(py)));
@@ -221,7 +227,7 @@ impl GroupCall {
             uncancel(parent)?;
             cancel(parent)?;
         }
-        Err(group_of(&PyList::new(py, errors)?, exception.map(|exception| exception.into_bound(py)).as_ref())?)
+        Err(group_of(&PyList::new(py, errors)?, exception.as_ref())?)
     }
 }
 

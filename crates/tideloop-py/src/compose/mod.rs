@@ -34,6 +34,22 @@ pub use watcher::{DoneCallback, Watcher, release};
 use crate::slots;
 use crate::task::Future;
 
+/// Drops an object now. From a raw slot, without PyO3 between it and the interpreter, a plain drop would wait for the
+/// next call that goes through PyO3.
+#[inline]
+fn let_go<T>(py: Python<'_>, object: Option<Py<T>>) {
+    if let Some(object) = object {
+        object.drop_ref(py);
+    }
+}
+
+/// The same for several.
+fn let_all_go<T>(py: Python<'_>, objects: impl IntoIterator<Item = Py<T>>) {
+    for object in objects {
+        object.drop_ref(py);
+    }
+}
+
 /// Adds the functions and classes to the module. They are private there: `python/tideloop/` gives them their names.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();

@@ -11,10 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::Watcher;
 use super::group_call::GroupCall;
 use super::members::Members;
 use super::outcome::{self, Outcome};
+use super::{Watcher, let_all_go, let_go};
 use crate::cell::{Cell, Slot};
 use crate::event_loop::EventLoop;
 use crate::slots::loop_slot::{LoopRef, LoopSlot};
@@ -157,7 +157,7 @@ impl TaskGroup {
             let gone = state.tasks.remove(task);
             (gone, if state.tasks.is_empty() { state.completed.cloned(py) } else { None })
         });
-        drop(gone);
+        let_go(py, gone);
         Watcher::TaskGroup.settled(slf.as_any(), task)?;
         if let Some(completed) = completed {
             let completed = completed.into_bound(py);
@@ -185,7 +185,7 @@ impl TaskGroup {
             let unused = if first { state.base_error.replace(Some(kept_base)) } else { Some(kept_base) };
             (unused, !state.aborting && !state.parent_cancel_requested)
         });
-        drop(unused);
+        let_go(py, unused);
         let parent = slf.get().parent(py);
         let Some(parent) = parent.filter(|parent| !outcome::is_done(parent).unwrap_or(false)) else {
             return Self::report_late(slf, task, error);
@@ -218,10 +218,12 @@ impl TaskGroup {
 
     /// Lets go of what would be part of reference cycles: the block is left.
     pub(super) fn forget(&self, py: Python<'_>) {
-        let old = self.state.with(py, |state| {
+        let (parent, errors, base_error, completed) = self.state.with(py, |state| {
             (state.parent.take(), std::mem::take(&mut state.errors), state.base_error.take(), state.completed.take())
         });
-        drop(old);
+        let_all_go(py, [parent, base_error].into_iter().flatten());
+        let_all_go(py, errors);
+        let_go(py, completed);
     }
 }
 

@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::Watcher;
 use super::outcome::{self, Outcome};
 use super::unique::Unique;
+use super::{let_all_go, let_go};
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Life, NativeCoroutine, Resumed, Stepped, native_coroutine, waiter};
 use crate::names;
@@ -127,7 +128,10 @@ impl NativeCoroutine for WaitCall {
     }
 
     fn clear(&self, py: Python<'_>) {
-        drop(self.state.with(py, State::take_contents));
+        let (objects, waiter, futures) = self.state.with(py, State::take_contents);
+        let_all_go(py, objects.into_iter().flatten());
+        let_go(py, waiter);
+        let_all_go(py, futures);
     }
 }
 
@@ -213,7 +217,7 @@ impl WaitCall {
     fn leave(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let (timer, waiter) = slf.get().state.with(py, |state| (state.timer.take(), state.waiter.take()));
-        drop(waiter);
+        let_go(py, waiter);
         cancel_timer(py, timer)?;
         for future in Self::futures(slf) {
             Watcher::Wait.unwatch(slf.as_any(), &future)?;
@@ -238,7 +242,7 @@ impl WaitCall {
 
 fn cancel_timer(py: Python<'_>, timer: Option<Py<PyAny>>) -> PyResult<()> {
     match timer {
-        Some(timer) => timer.bind(py).call_method0(intern!(py, "cancel")).map(drop),
+        Some(timer) => timer.into_bound(py).call_method0(intern!(py, "cancel")).map(drop),
         None => Ok(()),
     }
 }
