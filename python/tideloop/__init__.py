@@ -9,34 +9,15 @@ from __future__ import annotations
 import sys
 import typing as _typing
 
-__all__ = ["EventLoop", "SelectorEventLoop", "__version__", "install", "uninstall"]
-
 try:
-    from asyncio import SelectorEventLoop
+    from asyncio import SelectorEventLoop as SelectorEventLoop
 
-    from . import (
-        base_events,
-        coroutines,
-        events,
-        exceptions,
-        futures,
-        locks,
-        protocols,
-        queues,
-        runners,
-        streams,
-        subprocess,
-        taskgroups,
-        tasks,
-        threads,
-        timeouts,
-        transports,
-    )
-    from ._install import install, uninstall
-    from ._loop import EventLoop
+    from ._install import install as install
+    from ._install import uninstall as uninstall
+    from ._loop import EventLoop as EventLoop
     from ._names import complete as _complete
     from ._names import complete_package as _complete_package
-    from ._native import __version__
+    from ._native import __version__ as __version__
     from ._registry import install as _show_native_tasks
     from .base_events import *
     from .coroutines import *
@@ -56,78 +37,65 @@ try:
     from .transports import *
 
     if sys.version_info >= (3, 14):
-        from . import graph
         from .graph import *
     else:
-        from asyncio import (
-            AbstractChildWatcher,
-            DefaultEventLoopPolicy,
-            FastChildWatcher,
-            MultiLoopChildWatcher,
-            PidfdChildWatcher,
-            SafeChildWatcher,
-            ThreadedChildWatcher,
-        )
+        from asyncio import AbstractChildWatcher as AbstractChildWatcher
+        from asyncio import DefaultEventLoopPolicy as DefaultEventLoopPolicy
+        from asyncio import FastChildWatcher as FastChildWatcher
+        from asyncio import MultiLoopChildWatcher as MultiLoopChildWatcher
+        from asyncio import PidfdChildWatcher as PidfdChildWatcher
+        from asyncio import SafeChildWatcher as SafeChildWatcher
+        from asyncio import ThreadedChildWatcher as ThreadedChildWatcher
 except ImportError as _broken:
     _broken.add_note("`tideloop doctor` says what is wrong with this installation.")
     if sys.argv[1:2] != ["doctor"]:  # which lives in this package, and has to be imported for that
         raise
 else:
-    __all__ += base_events.__all__
-    __all__ += coroutines.__all__
-    __all__ += events.__all__
-    __all__ += exceptions.__all__
-    __all__ += futures.__all__
-    __all__ += locks.__all__
-    __all__ += protocols.__all__
-    __all__ += queues.__all__
-    __all__ += runners.__all__
-    __all__ += streams.__all__
-    __all__ += subprocess.__all__
-    __all__ += taskgroups.__all__
-    __all__ += tasks.__all__
-    __all__ += threads.__all__
-    __all__ += timeouts.__all__
-    __all__ += transports.__all__
-    if sys.version_info >= (3, 14):
-        __all__ += graph.__all__
-        _complete("graph")
-    else:
-        __all__ += [
-            "AbstractChildWatcher",
-            "DefaultEventLoopPolicy",
-            "EventLoopPolicy",
-            "FastChildWatcher",
-            "MultiLoopChildWatcher",
-            "PidfdChildWatcher",
-            "SafeChildWatcher",
-            "ThreadedChildWatcher",
-        ]
     _complete(
         *"base_events coroutines events exceptions futures locks protocols queues runners streams subprocess taskgroups"
-        " tasks threads timeouts transports".split()
+        " tasks threads timeouts transports".split(),
+        *["graph"] * (sys.version_info >= (3, 14)),
     )
     _complete_package()
     _show_native_tasks()  # asyncio.all_tasks() sees them from here on
 
 if _typing.TYPE_CHECKING:
-    from . import (  # noqa: F401
+    from . import (
+        base_events,
         base_futures,
         base_subprocess,
         base_tasks,
         constants,
+        coroutines,
+        events,
+        exceptions,
         format_helpers,
+        futures,
+        locks,
         log,
         mixins,
+        protocols,
+        queues,
+        runners,
         selector_events,
         sslproto,
         staggered,
+        streams,
+        subprocess,
+        taskgroups,
+        tasks,
+        threads,
+        timeouts,
+        transports,
         trsock,
         unix_events,
     )
     from ._install import EventLoopPolicy as EventLoopPolicy
+
+    if sys.version_info >= (3, 14):
+        from . import graph
 else:
-    # What few ask for is imported when somebody does.
+    # Modules that few ask for are imported when somebody does.
     _LATER = frozenset(
         "base_futures base_subprocess base_tasks constants format_helpers log mixins selector_events sslproto staggered"
         " trsock unix_events".split()

@@ -25,18 +25,20 @@ def complete(*names: str) -> None:
         for public, value in vars(theirs).items():
             if public not in ours and (not public.startswith("_") or public in exported):
                 ours[public] = replaced.get(id(value), value)
-        ours["__all__"] = [*dict.fromkeys([*ours.get("__all__", ()), *exported])]
+        if hasattr(theirs, "__all__"):
+            ours["__all__"] = [*dict.fromkeys([*ours.get("__all__", ()), *exported])]
 
 
 def complete_package() -> None:
     """Give this package what only the package asyncio has, such as what came with a Python newer than this file.
 
-    The classes of the package get the signatures of asyncio's.
+    Its ``__all__`` is then every public name that is no module, and its classes get the signatures of asyncio's.
     """
     ours = vars(sys.modules[__package__])
     for name in asyncio.__all__:
         ours.setdefault(name, getattr(asyncio, name))
-    ours["__all__"] = sorted({*ours["__all__"], *asyncio.__all__})
+    public = (name for name, value in ours.items() if not (name.startswith("_") or isinstance(value, ModuleType)))
+    ours["__all__"] = sorted({*public, *asyncio.__all__, "__version__"} - {"annotations"})
     share_signatures(_pairs())
 
 

@@ -7,11 +7,11 @@ property or the derived class in this package.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from contextvars import Context
 from ssl import SSLContext
 from types import GenericAlias, TracebackType
-from typing import Any, ClassVar, Final, Literal, Self, TypeVar, TypeVarTuple, Unpack, final
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeVar, TypeVarTuple, Unpack, final, type_check_only
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 from typing_extensions import disjoint_base
@@ -90,6 +90,12 @@ def _adopt_timeout(class_: type[Timeout], /) -> None:
 def _register_stream_reader(class_: type[StreamReader], /) -> None:
     """Give the class that derives from the native reader its methods that read."""
 
+@type_check_only
+class _AsCompleted(Iterator[Coroutine[Any, Any, _T]], AsyncIterator[asyncio.Future[_T]], Protocol[_T]): ...
+
+def _as_completed(fs: Iterable[Awaitable[_T]], *, timeout: float | None = None) -> _AsCompleted[_T]:
+    """asyncio.as_completed, with `async for` on every version."""
+
 def task_count() -> int:
     """How many native tasks there are."""
 
@@ -97,7 +103,7 @@ def task_count() -> int:
 class Future(asyncio.Future[_T]):
     """asyncio.Future, native."""
 
-    def __init__(self, *_args: Any, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
+    def __init__(self, *, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 
@@ -216,7 +222,7 @@ class EventLoop(asyncio.AbstractEventLoop):  # type: ignore[misc]  # the other h
 class SockCall(Coroutine[Any, Any, _T]):
     """The coroutine of a sock_* call."""
 
-    def __await__(self) -> SockCall[_T]: ...  # type: ignore[override]
+    def __await__(self) -> Generator[Any, Any, _T]: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any) -> Any: ...
     def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
@@ -234,7 +240,7 @@ class SockCall(Coroutine[Any, Any, _T]):
 class DrainCall(Coroutine[Any, Any, None]):
     """The coroutine of a wait for room in a stream's write buffer."""
 
-    def __await__(self) -> DrainCall: ...  # type: ignore[override]
+    def __await__(self) -> Generator[Any, Any]: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any) -> Any: ...
     def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
@@ -254,7 +260,7 @@ class DrainCall(Coroutine[Any, Any, None]):
 class WaitClosedCall(Coroutine[Any, Any, None]):
     """The coroutine of a wait for the end of a stream."""
 
-    def __await__(self) -> WaitClosedCall: ...  # type: ignore[override]
+    def __await__(self) -> Generator[Any, Any]: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any) -> Any: ...
     def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...

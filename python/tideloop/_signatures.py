@@ -7,6 +7,7 @@ and no text signature can say so.
 from __future__ import annotations
 
 import inspect
+from asyncio import AbstractEventLoop
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,7 +30,10 @@ class _Signature:
 
 
 def share_signatures(pairs: Iterable[tuple[Any, Any]]) -> None:
-    """Give each class of ours the signature of asyncio's. *pairs* are asyncio's and ours; others are left alone."""
+    """Give each class of ours the signature of asyncio's. *pairs* are asyncio's and ours; others are left alone.
+
+    So are loops, which are made in ways of their own.
+    """
     for theirs, ours in pairs:
-        if isinstance(theirs, type) and isinstance(ours, type):
+        if isinstance(theirs, type) and isinstance(ours, type) and not issubclass(theirs, AbstractEventLoop):
             setattr(ours, "__signature__", _Signature(ours, theirs))

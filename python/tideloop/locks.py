@@ -114,9 +114,8 @@ class Condition(_native.Condition, _Condition):
             lock = Lock()
         if self._start(lock):
             # Of another's making: asyncio's own methods are going to use these.
-            self.locked = lock.locked  # type: ignore[method-assign]
-            self.acquire = lock.acquire  # type: ignore[method-assign]
-            self.release = lock.release  # type: ignore[method-assign]
+            for name in ("locked", "acquire", "release"):
+                setattr(self, name, getattr(lock, name))
 
     def statistics(self) -> ConditionStatistics:
         """Tell whether the lock is held, and who waits to be notified."""

@@ -13,14 +13,15 @@ from asyncio import (
 )
 from asyncio import create_task as _create_task  # noqa: F401  for loops and awaitables that are not native
 from asyncio import ensure_future as _ensure_future  # noqa: F401
+from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from typing import TYPE_CHECKING
 
 from ._native import Task
+from ._native import _as_completed as as_completed
 
 if TYPE_CHECKING:  # what asyncio's overloads say
-    from asyncio import as_completed, create_task, ensure_future, gather, shield, sleep, wait, wait_for
+    from asyncio import create_task, ensure_future, gather, shield, sleep, wait, wait_for
 else:
-    from ._native import _as_completed as as_completed
     from ._native import _gather as gather
     from ._native import _wait as wait
     from ._native import create_task, ensure_future, shield, sleep, wait_for
@@ -30,6 +31,10 @@ __all__ = [
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
     "Task",
+    "_enter_task",
+    "_leave_task",
+    "_register_task",
+    "_unregister_task",
     "all_tasks",
     "as_completed",
     "create_eager_task_factory",
