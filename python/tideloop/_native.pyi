@@ -75,7 +75,9 @@ def ensure_future(
 ) -> asyncio.Future[_T]:
     """asyncio.ensure_future()"""
 
-def create_task(coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None) -> Task[_T]:
+def create_task(
+    coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None, **kwargs: Any
+) -> Task[_T]:
     """asyncio.create_task()"""
 
 def timeout(delay: float | None) -> asyncio.Timeout:

@@ -50,7 +50,7 @@ functions! {
     ensure_future: ensure_future_from,
         c"ensure_future(coro_or_future, *, loop=None)\n--\n\nA future as it is, a task for a coroutine or another awaitable. TypeError for anything else, ValueError for a future of another loop than the one given. Corresponds to `asyncio.ensure_future`.";
     create_task: create_task_from,
-        c"create_task(coro, *, name=None, context=None)\n--\n\nSchedule a coroutine in the running loop and return its task. RuntimeError where no loop runs, TypeError for what is not a coroutine. Corresponds to `asyncio.create_task`.";
+        c"create_task(coro, *, name=None, context=None, **kwargs)\n--\n\nSchedule a coroutine in the running loop and return its task. RuntimeError where no loop runs, TypeError for what is not a coroutine. Corresponds to `asyncio.create_task`.";
     timeout: timeout_from,
         c"timeout(delay)\n--\n\nAn asynchronous context manager that cancels what takes longer than `delay` seconds (None: nothing) and raises TimeoutError instead. RuntimeError where no loop runs. Corresponds to `asyncio.timeout`.";
     timeout_at: timeout_at_from,
