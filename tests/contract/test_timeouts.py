@@ -186,7 +186,7 @@ def test_another_exception_leaves_as_it_is(aio, run):
                 try:
                     await aio.sleep(10)
                 finally:
-                    1 / 0  # noqa: B018
+                    1 / 0
         context = raised.value.__context__
         if sys.version_info >= (3, 13):
             assert type(context) is TimeoutError

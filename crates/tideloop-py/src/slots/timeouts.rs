@@ -95,6 +95,20 @@ const AENTER: &CStr = c"__aenter__($self, /)\n--\n\nSet the timer. RuntimeError 
 const AEXIT: &CStr = c"__aexit__($self, /, exc_type, exc_val, exc_tb)\n--\n\nTake the timer back; TimeoutError where \
     the deadline has come and nobody else has cancelled the task. Corresponds to `asyncio.Timeout.__aexit__`.";
 
+/// The methods, of the public class, too: the interpreter's specialised calls want the very class of the object.
+fn methods() -> Vec<ffi::PyMethodDef> {
+    use ffi::PyMethodDefPointer as Call;
+    vec![
+        definition(c"__aenter__", Call { PyCFunction: aenter }, ffi::METH_NOARGS, AENTER),
+        definition(
+            c"__aexit__",
+            Call { PyCFunctionFastWithKeywords: aexit },
+            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            AEXIT,
+        ),
+    ]
+}
+
 /// The public class: from now on timeouts are made of it.
 #[pyfunction]
 fn adopt_timeout(class: &Bound<'_, PyType>) -> PyResult<()> {
@@ -108,6 +122,7 @@ fn adopt_timeout(class: &Bound<'_, PyType>) -> PyResult<()> {
     if !same {
         return Err(PyImportError::new_err("the layout of tideloop's timeouts is not what was assumed"));
     }
+    add(class, methods())?;
     derived.tp_dealloc = Some(timeout_dealloc);
     TIMEOUT.store(class.as_type_ptr(), Ordering::Relaxed);
     // It has to outlive the pool.
@@ -132,17 +147,7 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if !known || !verify(&one) {
         return Err(PyImportError::new_err("the layout of tideloop's timeouts is not what was assumed"));
     }
-    use ffi::PyMethodDefPointer as Call;
-    let methods = vec![
-        definition(c"__aenter__", Call { PyCFunction: aenter }, ffi::METH_NOARGS, AENTER),
-        definition(
-            c"__aexit__",
-            Call { PyCFunctionFastWithKeywords: aexit },
-            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-            AEXIT,
-        ),
-    ];
-    add(&py.get_type::<Timeout>(), methods)?;
+    add(&py.get_type::<Timeout>(), methods())?;
     module.setattr("_adopt_timeout", wrap_pyfunction!(adopt_timeout, module)?)?;
     module.add_class::<Timeout>()
 }
