@@ -40,6 +40,20 @@ async def op_cancel(m: Machine, who: Who, number: int) -> None:
         m.log(who, "cancels", other.name, task.cancel(f"by {who.name}"), task.cancelling())
 
 
+async def op_cancel_waiting(m: Machine, who: Who, number: int) -> None:
+    """Cancel somebody who waits for something, maybe for what came just now."""
+    waiting = [(other, task) for other, task in m.pending() if other.waits is not None]
+    if waiting:
+        other, task = waiting[number % len(waiting)]
+        m.log(who, "cancels", other.name, task.cancel(f"by {who.name}"), task.cancelling())
+
+
+async def op_both(m: Machine, who: Who, one: Any, other: Any) -> None:
+    """Two things at once."""
+    await m.operation(who, one)
+    await m.operation(who, other)
+
+
 async def op_cancel_self(m: Machine, who: Who) -> None:
     task = m.names.current_task()
     m.log(who, "cancels itself", task.cancel("itself"), task.cancelling())

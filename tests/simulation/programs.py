@@ -82,7 +82,13 @@ class _Generator:
     # Blocks.
 
     def block(self, depth: int) -> Block:
-        return [self.operation(depth) for _ in range(self.random.choice((1, 1, 2, 2, 3, 4) if depth else (2, 3, 4, 6)))]
+        block = []
+        for _ in range(self.random.choice((1, 1, 2, 2, 3, 4) if depth else (2, 3, 4, 6))):
+            block.append(self.operation(depth))
+            # Whom it woke may be cancelled before it gets to run: that is where permits are lost.
+            if self.random.random() < 0.12:
+                block.append(("cancel_waiting", self.task()))
+        return block
 
     def operation(self, depth: int) -> Any:
         self.left -= 1
@@ -103,7 +109,7 @@ class _Generator:
     def cancelling(self, depth: int) -> Any:
         which = self.random.random()
         if which < 0.6:
-            return ("cancel", self.task())
+            return (self.random.choice(("cancel", "cancel_waiting")), self.task())
         if which < 0.7:
             return ("cancel_self",)
         if which < 0.8:
@@ -269,9 +275,13 @@ class _Generator:
     # What happens from outside of any task.
 
     def action(self) -> Any:
-        chance = self.random.random()
-        if chance < 0.6:
-            return ("cancel", self.task())
+        if self.random.random() < 0.25:
+            return ("both", self.single_action(), self.single_action())
+        return self.single_action()
+
+    def single_action(self) -> Any:
+        if self.random.random() < 0.6:
+            return (self.random.choice(("cancel", "cancel_waiting")), self.task())
         actions: list[Any] = [("event_set", self.two()), ("set_future", self.two()), ("event_clear", self.two())]
         if "queue" in self.families:
             actions += [("put_nowait", self.two(), self.item()), ("get_nowait", self.two())] * 2
