@@ -55,7 +55,7 @@ impl Alarm {
                 Ok(())
             }
             Self::Handle(mut handle) => match handle.take() {
-                Some(handle) => handle.call_method0(py, intern!(py, "cancel")).map(drop),
+                Some(handle) => handle.into_bound(py).call_method0(intern!(py, "cancel")).map(drop),
                 None => Ok(()),
             },
         }

@@ -11,6 +11,7 @@ use tideloop_core::timers::TimerKey;
 
 use super::chaining::insert_timeout_error;
 use super::inner::{self, timed_out};
+use super::let_go;
 use crate::cell::{Cell, Slot};
 use crate::event_loop::{Entry, EventLoop, Timer};
 use crate::names;
@@ -170,7 +171,7 @@ impl Timeout {
             (state.phase, state.cancelling) = (Phase::Entered, cancelling);
             state.task.replace(Some(task))
         });
-        drop(none);
+        let_go(py, none);
         Self::arm(slf, &event_loop)
     }
 
@@ -220,7 +221,7 @@ impl Timeout {
             state.key = Some(key);
             state.event_loop.replace(Some(home))
         });
-        drop(old);
+        let_go(py, old);
         Ok(())
     }
 
@@ -234,7 +235,8 @@ impl Timeout {
         } else {
             event_loop.call_method1(intern!(py, "call_at"), (when, callback))?
         };
-        drop(slf.get().state.with(py, |state| state.handle.replace(Some(handle.unbind()))));
+        let handle = Some(handle.unbind());
+        let_go(py, slf.get().state.with(py, |state| state.handle.replace(handle)));
         Ok(())
     }
 
@@ -253,7 +255,7 @@ impl Timeout {
             event_loop.drop_ref(py);
         }
         match handle {
-            Some(handle) => handle.call_method0(py, intern!(py, "cancel")).map(drop),
+            Some(handle) => handle.into_bound(py).call_method0(intern!(py, "cancel")).map(drop),
             None => Ok(()),
         }
     }
@@ -271,7 +273,8 @@ impl Timeout {
             (state.phase, state.key) = (Phase::Expiring, None);
             (state.event_loop.take(), state.handle.take())
         });
-        drop(old);
+        let_go(py, old.0);
+        let_go(py, old.1);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::ensure::ensure_future;
 use super::inner::{self, Alarm, more_than_none, result_of, timed_out};
 use super::outcome::is_done;
 use super::timeout::{Timeout, timeout};
-use super::{DoneCallback, Watcher};
+use super::{DoneCallback, Watcher, let_all_go};
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Life, NativeCoroutine, Resumed, Stepped, native_coroutine, waiter};
 use crate::names;
@@ -82,7 +82,8 @@ impl WaitFor {
     fn keep(&self, stage: Stage, subject: &Bound<'_, PyAny>, other: Option<&Bound<'_, PyAny>>) {
         let py = subject.py();
         let (subject, other) = (Some(subject.clone().unbind()), other.map(|other| other.clone().unbind()));
-        drop(self.state.with(py, |state| state.set(stage, subject, other)));
+        let before = self.state.with(py, |state| state.set(stage, subject, other));
+        let_all_go(py, before.into_iter().flatten());
     }
 
     #[inline]
@@ -202,7 +203,8 @@ impl WaitFor {
             Sent::Yielded(object) => {
                 let limit = limit.map(|limit| limit.into_any().unbind());
                 let subject = Some(iterator.unbind());
-                drop(slf.get().state.with(py, |state| state.set(Stage::InPlace, subject, limit)));
+                let before = slf.get().state.with(py, |state| state.set(Stage::InPlace, subject, limit));
+                let_all_go(py, before.into_iter().flatten());
                 Ok(Stepped::Yield(object))
             }
             Sent::Returned(value) => {

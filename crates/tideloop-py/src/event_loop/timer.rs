@@ -35,6 +35,16 @@ impl Timer {
         }
     }
 
+    /// Drops what it holds.
+    #[inline]
+    fn release(self, py: Python<'_>) {
+        match self {
+            Self::Handle(timer) => timer.drop_ref(py),
+            Self::Release(future) => future.drop_ref(py),
+            Self::Expire(timeout) => timeout.drop_ref(py),
+        }
+    }
+
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Self::Handle(timer) => visit.call(timer),
@@ -61,6 +71,8 @@ impl EventLoop {
     /// Takes a timer back, if it is not due yet.
     #[inline]
     pub(crate) fn forget_timer(&self, py: Python<'_>, key: TimerKey) {
-        drop(self.with_state(py, |state| state.timers.remove(key)));
+        if let Some(timer) = self.with_state(py, |state| state.timers.remove(key)) {
+            timer.release(py);
+        }
     }
 }
