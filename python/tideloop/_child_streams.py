@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.subprocess import Process
+import asyncio.subprocess
 from asyncio.subprocess import SubprocessStreamProtocol as _Protocol
-from typing import Any
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any
 
 from .streams import StreamReader, StreamWriter
 
-__all__ = ["SubprocessStreamProtocol", "create_subprocess_exec", "create_subprocess_shell"]
+__all__ = ["Process", "SubprocessStreamProtocol", "create_subprocess_exec", "create_subprocess_shell"]
+
+if TYPE_CHECKING:
+
+    class Process(asyncio.subprocess.Process):
+        """asyncio's, with streams of ours."""
+
+        stdin: StreamWriter | None
+        stdout: StreamReader | None
+        stderr: StreamReader | None
+else:
+    from asyncio.subprocess import Process
+
+_File = int | IO[Any] | None
+_Word = str | bytes | PathLike[str] | PathLike[bytes]
 
 #: How many bytes a line of a child's output may have, by default.
 _LIMIT = 2**16
@@ -21,6 +36,9 @@ class SubprocessStreamProtocol(_Protocol):
     Counterpart: :class:`asyncio.subprocess.SubprocessStreamProtocol`.
     """
 
+    stdin: StreamWriter | None
+    stdout: StreamReader | None
+    stderr: StreamReader | None
     _limit: int
     _loop: asyncio.AbstractEventLoop
     _pipe_fds: list[int]
@@ -45,7 +63,7 @@ class SubprocessStreamProtocol(_Protocol):
 
 
 async def create_subprocess_shell(
-    cmd: str | bytes, stdin: Any = None, stdout: Any = None, stderr: Any = None, limit: int = _LIMIT, **kwds: Any
+    cmd: str | bytes, stdin: _File = None, stdout: _File = None, stderr: _File = None, limit: int = _LIMIT, **kwds: Any
 ) -> Process:
     """Start the shell with the command *cmd* and return its :class:`asyncio.subprocess.Process`.
 
@@ -61,11 +79,11 @@ async def create_subprocess_shell(
 
 
 async def create_subprocess_exec(
-    program: Any,
-    *args: Any,
-    stdin: Any = None,
-    stdout: Any = None,
-    stderr: Any = None,
+    program: _Word,
+    *args: _Word,
+    stdin: _File = None,
+    stdout: _File = None,
+    stderr: _File = None,
     limit: int = _LIMIT,
     **kwds: Any,
 ) -> Process:

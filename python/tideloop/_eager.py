@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ._native import Task
 
 __all__ = ["create_eager_task_factory", "eager_task_factory"]
 
 
+_T = TypeVar("_T")
+
+
 class _Factory(Protocol):
     def __call__(
         self,
         loop: asyncio.AbstractEventLoop,
-        coro: Coroutine[Any, Any, Any],
+        coro: Coroutine[Any, Any, _T] | Generator[Any, None, _T],
         *,
         name: str | None = None,
         context: Context | None = None,
-    ) -> asyncio.Task[Any]: ...
+    ) -> asyncio.Task[_T]: ...
 
 
 def create_eager_task_factory(custom_task_constructor: Callable[..., asyncio.Task[Any]]) -> _Factory:
@@ -32,11 +35,11 @@ def create_eager_task_factory(custom_task_constructor: Callable[..., asyncio.Tas
 
     def factory(
         loop: asyncio.AbstractEventLoop,
-        coro: Coroutine[Any, Any, Any],
+        coro: Coroutine[Any, Any, _T] | Generator[Any, None, _T],
         *,
         name: str | None = None,
         context: Context | None = None,
-    ) -> asyncio.Task[Any]:
+    ) -> asyncio.Task[_T]:
         """Make a task that starts at once."""
         return custom_task_constructor(coro, loop=loop, name=name, context=context, eager_start=True)
 

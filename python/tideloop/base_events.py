@@ -2,5 +2,9 @@
 
 from asyncio.base_events import BaseEventLoop as BaseEventLoop
 from asyncio.base_events import __all__ as __all__
+from typing import TYPE_CHECKING
 
-from ._server import Server as Server
+if TYPE_CHECKING:  # which loops return, to type checkers
+    from asyncio.base_events import Server as Server
+else:
+    from ._server import Server as Server

@@ -3,15 +3,9 @@
 from asyncio.subprocess import DEVNULL as DEVNULL
 from asyncio.subprocess import PIPE as PIPE
 from asyncio.subprocess import STDOUT as STDOUT
-from asyncio.subprocess import Process as Process
 from asyncio.subprocess import __all__ as __all__
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # where the keywords of subprocess.Popen stand one by one
-    from asyncio.subprocess import SubprocessStreamProtocol as SubprocessStreamProtocol
-    from asyncio.subprocess import create_subprocess_exec as create_subprocess_exec
-    from asyncio.subprocess import create_subprocess_shell as create_subprocess_shell
-else:
-    from ._child_streams import SubprocessStreamProtocol as SubprocessStreamProtocol
-    from ._child_streams import create_subprocess_exec as create_subprocess_exec
-    from ._child_streams import create_subprocess_shell as create_subprocess_shell
+from ._child_streams import Process as Process
+from ._child_streams import SubprocessStreamProtocol as SubprocessStreamProtocol
+from ._child_streams import create_subprocess_exec as create_subprocess_exec
+from ._child_streams import create_subprocess_shell as create_subprocess_shell

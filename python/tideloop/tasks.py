@@ -16,15 +16,14 @@ from asyncio import ensure_future as _ensure_future  # noqa: F401
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from typing import TYPE_CHECKING
 
-from ._native import Task
 from ._native import _as_completed as as_completed
 
-if TYPE_CHECKING:  # what asyncio's overloads say
-    from asyncio import create_task, ensure_future, gather, shield, sleep, wait, wait_for
+if TYPE_CHECKING:  # what asyncio's overloads say; and loops return its tasks, to type checkers
+    from asyncio import Task, create_task, ensure_future, gather, shield, sleep, wait, wait_for
 else:
+    from ._native import Task, create_task, ensure_future, shield, sleep, wait_for
     from ._native import _gather as gather
     from ._native import _wait as wait
-    from ._native import create_task, ensure_future, shield, sleep, wait_for
 
 __all__ = [
     "ALL_COMPLETED",

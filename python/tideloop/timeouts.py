@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import _native
 
-if TYPE_CHECKING:
-    from asyncio import timeout, timeout_at
-else:
+if not TYPE_CHECKING:
     from ._native import timeout, timeout_at
 
 __all__ = ["Timeout", "timeout", "timeout_at"]
@@ -27,3 +25,11 @@ class Timeout(_native.Timeout, asyncio.Timeout):  # type: ignore[misc]  # final 
 
 
 _native._adopt_timeout(Timeout)
+
+if TYPE_CHECKING:
+
+    def timeout(delay: float | None) -> Timeout:
+        """Make a timeout of *delay* seconds. Counterpart: :func:`asyncio.timeout`."""
+
+    def timeout_at(when: float | None) -> Timeout:
+        """Make a timeout that ends at *when*, on the loop's clock. Counterpart: :func:`asyncio.timeout_at`."""
