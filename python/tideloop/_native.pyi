@@ -92,6 +92,9 @@ def _adopt_timeout(class_: type[Timeout], /) -> None:
 def _register_stream_reader(class_: type[StreamReader], /) -> None:
     """Give the class that derives from the native reader its methods that read."""
 
+def _register_stream_writer(class_: type[StreamWriter], /) -> None:
+    """Give the class that derives from the native writer its hot methods."""
+
 @type_check_only
 class _AsCompleted(Iterator[Coroutine[Any, Any, _T]], AsyncIterator[asyncio.Future[_T]], Protocol[_T]): ...
 
@@ -360,7 +363,6 @@ class StreamWriter(asyncio.StreamWriter):
     _loop: Any
     @property
     def _complete_fut(self) -> asyncio.Future[None]: ...
-    def drain(self) -> DrainCall: ...
     def wait_closed(self) -> WaitClosedCall: ...
     def __del__(self) -> None: ...
 

@@ -84,6 +84,8 @@ class StreamWriter(_native.StreamWriter, _stdlib.StreamWriter):
             protocol._replace_writer(self)
 
 
+_native._register_stream_writer(StreamWriter)
+
 _ClientConnected = Callable[[StreamReader, StreamWriter], Awaitable[None] | None]
 
 

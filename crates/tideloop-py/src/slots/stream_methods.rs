@@ -7,6 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::classes::{argument, slot_functions};
 use super::methods::{Arguments, Object, add, definition, returned};
@@ -61,8 +62,8 @@ fn named_data<'py>(arguments: &Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>
     }
 }
 
-/// Adds the methods to the class.
-pub fn install(py: Python<'_>) -> PyResult<()> {
+/// Adds the methods to the class that programs use.
+pub fn install(class: &Bound<'_, PyType>) -> PyResult<()> {
     use ffi::PyMethodDefPointer as Call;
     let methods = vec![
         definition(
@@ -73,7 +74,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         ),
         definition(c"drain", Call { PyCFunction: drain }, ffi::METH_NOARGS, DRAIN),
     ];
-    add(&py.get_type::<StreamWriter>(), methods)
+    add(class, methods)
 }
 
 const WRITE: &CStr = c"write($self, /, data)\n--\n\nWrite `data` (bytes, bytearray or memoryview) without waiting. \

@@ -46,6 +46,12 @@ fn register_stream_reader(class: &Bound<'_, PyType>) -> PyResult<()> {
     slots::stream_reads::install(class)
 }
 
+/// Gives the class that programs use, which derives from ours, the hot methods.
+#[pyfunction(name = "_register_stream_writer")]
+fn register_stream_writer(class: &Bound<'_, PyType>) -> PyResult<()> {
+    slots::stream_methods::install(class)
+}
+
 /// Adds the classes.
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // What our class falls back to, before anybody puts ours in its place.
@@ -53,8 +59,8 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamReaderProtocol>()?;
     module.add_class::<StreamWriter>()?;
-    slots::stream_methods::install(module.py())?;
     module.setattr("_register_stream_reader", wrap_pyfunction!(register_stream_reader, module)?)?;
+    module.setattr("_register_stream_writer", wrap_pyfunction!(register_stream_writer, module)?)?;
     slots::coroutine::register::<draining::DrainCall>(module)?;
     slots::coroutine::register::<draining::WaitClosedCall>(module)?;
     slots::coroutine::register::<read_call::ReadCall>(module)

@@ -134,7 +134,10 @@ impl ReadCall {
         };
         let future = coroutine::waiter(py, &event_loop, WaitReason::Stream, reader.as_any())?;
         let kept = Some(future.clone().into_any().unbind());
-        let old = reader.get().state.with(py, |state| state.waiter.replace(kept));
+        let old = reader.get().state.with(py, |state| {
+            state.buffer.wanted = if let Request::Some(count) = request { *count } else { 0 };
+            state.waiter.replace(kept)
+        });
         drop(old);
         Ok(future)
     }
@@ -213,6 +216,17 @@ fn look<'py>(
     woken: bool,
 ) -> PyResult<Looked<'py>> {
     let py = reader.py();
+    if let Request::Some(count) = request {
+        let fresh = reader.get().state.with(py, |state| {
+            let whole = state.buffer.fresh.as_ref().is_some_and(|fresh| fresh.as_bytes(py).len() <= *count);
+            if whole { Some((state.buffer.fresh.take(), state.paused && state.limit >= 0)) } else { None }
+        });
+        if let Some((fresh, low)) = fresh {
+            let taken = fresh.map(|fresh| fresh.into_bound(py));
+            return Ok(Looked { verdict: Verdict::Take(*count), taken, low });
+        }
+    }
+    buffer::settle(reader);
     let native = buffer::with_spare(py, |spare| {
         reader.get().state.with(py, |state| {
             if state.buffer.exposed.is_some() {

@@ -7,6 +7,7 @@
 use pyo3::exceptions::{PyAssertionError, PyNotImplementedError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::buffer::{self, Buffer};
@@ -60,6 +61,7 @@ enum Then {
     Act {
         waiter: Option<Py<PyAny>>,
         transport_to_pause: Option<Py<PyAny>>,
+        settled: Option<Py<PyBytes>>,
     },
     /// The buffer is a `bytearray`; these bytes are still to be added.
     Add(Vec<u8>),
@@ -107,10 +109,16 @@ impl StreamReader {
                 if state.buffer.exposed.is_some() {
                     return Fed(Then::Add(data.to_vec()));
                 }
-                state.buffer.native.push(data, spare);
                 let waiter = state.waiter.take();
-                let transport_to_pause = state.transport_to_pause(py, state.buffer.native.len());
-                Fed(Then::Act { waiter, transport_to_pause })
+                let settled = if waiter.is_some() && state.buffer.is_for_a_read(data) {
+                    state.buffer.fresh.replace(Some(PyBytes::new(py, data).unbind()))
+                } else {
+                    let settled = state.buffer.settle(py, spare);
+                    state.buffer.native.push(data, spare);
+                    settled
+                };
+                let transport_to_pause = state.transport_to_pause(py, state.buffer.len(py));
+                Fed(Then::Act { waiter, transport_to_pause, settled })
             })
         })
     }
@@ -120,7 +128,10 @@ impl StreamReader {
     pub fn act_on(slf: &Bound<'_, Self>, fed: Fed) -> PyResult<()> {
         let py = slf.py();
         let (waiter, transport_to_pause) = match fed.0 {
-            Then::Act { waiter, transport_to_pause } => (waiter, transport_to_pause),
+            Then::Act { waiter, transport_to_pause, settled } => {
+                drop(settled);
+                (waiter, transport_to_pause)
+            }
             Then::Refuse => return Err(PyAssertionError::new_err("feed_data after feed_eof")),
             Then::Add(data) => {
                 buffer::append(slf, &data)?;
@@ -249,7 +260,7 @@ impl State {
     #[must_use = "drop it outside of the cell"]
     pub fn take_contents(&mut self) -> impl Sized + use<> {
         let objects = [self.event_loop.take(), self.waiter.take(), self.exception.take(), self.transport.take()];
-        (objects, self.buffer.exposed.take(), self.rare.take())
+        (objects, self.buffer.exposed.take(), self.buffer.fresh.take(), self.rare.take())
     }
 }
 
