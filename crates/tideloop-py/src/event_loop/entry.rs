@@ -9,6 +9,10 @@ use crate::compose::{Timeout, Watcher};
 use crate::task::{Future, Task};
 
 /// One thing to do in a turn.
+///
+/// A tag of eight bytes keeps what follows aligned: entries are moved in pieces that processors can forward from one
+/// move to the next.
+#[repr(u64)]
 pub enum Entry {
     /// Run a handle, unless it was cancelled.
     Handle(Py<Handle>),

@@ -96,8 +96,8 @@ pub fn exact_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<
     Some(unsafe { object.cast_unchecked::<Future>() })
 }
 
-/// A new `Future`.
-#[inline]
+/// A new `Future`, written where it lies.
+#[inline(always)]
 pub fn new_future(py: Python<'_>, future: Future) -> PyResult<Bound<'_, Future>> {
     // SAFETY: the class of this pool's objects.
     let object = unsafe { memory::allocate(py, &FUTURES, FUTURE.load(Ordering::Relaxed)) }?;

@@ -147,6 +147,15 @@ impl<'py> Arguments<'_, 'py> {
         unsafe { Bound::from_borrowed_ptr(self.py, *value) }
     }
 
+    /// The positional argument, where there is one and nothing else.
+    #[inline]
+    pub fn only(&self) -> Option<Bound<'py, PyAny>> {
+        match (self.values, &self.names) {
+            ([value], None) => Some(self.own(value)),
+            _ => None,
+        }
+    }
+
     /// None, for what is not there.
     pub fn none(&self) -> Bound<'py, PyAny> {
         self.py.None().into_bound(self.py)

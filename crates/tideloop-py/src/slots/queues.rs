@@ -30,6 +30,9 @@ const ITEM: Signature<1> = Signature { parameters: ["item"], required: 1 };
 /// The one argument of `put` and `put_nowait`.
 #[inline]
 fn item<'py>(function: &str, arguments: &Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(item) = arguments.only() {
+        return Ok(item);
+    }
     let [item] = ITEM.bind(function, arguments)?;
     Ok(item.unwrap_or_else(|| arguments.none()))
 }

@@ -140,7 +140,7 @@ fn get<'py>(slf: &Bound<'py, QueueCall>, queue: &Bound<'py, Queue>) -> PyResult<
     match Queue::try_get(queue)? {
         Quick::Done(item) => return Ok(Stepped::Return(item)),
         Quick::ShutDown => return Err(shut_down(slf.py())),
-        Quick::WouldBlock => {}
+        Quick::WouldBlock => return wait_for_ours(slf, queue, Side::Getters),
         Quick::General => {
             let hooks = Queue::hooks(queue)?;
             if !Queue::is_empty(queue, hooks)? {
@@ -168,7 +168,7 @@ fn put<'py>(slf: &Bound<'py, QueueCall>, queue: &Bound<'py, Queue>) -> PyResult<
     match Queue::try_put(queue, &item)? {
         Quick::Done(()) => return Ok(Stepped::Return(py.None().into_bound(py))),
         Quick::ShutDown => return Err(shut_down(py)),
-        Quick::WouldBlock => {}
+        Quick::WouldBlock => return wait_for_ours(slf, queue, Side::Putters),
         Quick::General => {
             let hooks = Queue::hooks(queue)?;
             if !Queue::is_full(queue, hooks)? {
@@ -184,6 +184,17 @@ fn put<'py>(slf: &Bound<'py, QueueCall>, queue: &Bound<'py, Queue>) -> PyResult<
         }
     }
     wait(slf, queue, Side::Putters)
+}
+
+/// Waits to be woken; by the quick way.
+#[inline]
+fn wait_for_ours<'py>(slf: &Bound<'py, QueueCall>, queue: &Bound<'py, Queue>, side: Side) -> PyResult<Stepped<'py>> {
+    let py = slf.py();
+    let event_loop = queue.get().bound.running(queue.as_any())?;
+    let future = coroutine::waiter(py, &event_loop, WaitReason::Queue, queue.as_any())?;
+    let ticket = Queue::push_waiter(queue, side, &future)?;
+    slf.get().set_ticket(py, ticket);
+    Ok(Stepped::Wait(future))
 }
 
 /// Waits to be woken.

@@ -291,11 +291,23 @@ impl Queue {
     }
 
     /// Lets somebody wait; by the ticket it leaves, if that is not `None`.
+    #[inline]
     pub(super) fn push_waiter(
         slf: &Bound<'_, Self>,
         side: Side,
         future: &Bound<'_, Future>,
     ) -> PyResult<Option<Ticket>> {
+        let shown = slf.get().state.with(slf.py(), |state| match &state.rare {
+            None => Ok(state.side(side).push(future.clone().unbind())),
+            Some(_) => Err(()),
+        });
+        match shown {
+            Ok(ticket) => Ok(Some(ticket)),
+            Err(()) => Self::push_waiter_shown(slf, side, future),
+        }
+    }
+
+    fn push_waiter_shown(slf: &Bound<'_, Self>, side: Side, future: &Bound<'_, Future>) -> PyResult<Option<Ticket>> {
         let py = slf.py();
         if let Some(waiters) = Self::shown(slf, |rare| rare.waiters(side)) {
             waiters.call_method1(intern!(py, "append"), (future,))?;

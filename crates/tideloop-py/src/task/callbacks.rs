@@ -9,7 +9,7 @@ use super::future::{FutureState, Status};
 use super::wakeup::TaskWakeup;
 use super::{Future, Task};
 use crate::compose::{DoneCallback, Watcher};
-use crate::event_loop::Entry;
+use crate::event_loop::{Entry, EventLoop};
 use crate::names;
 use crate::slots::loop_slot::LoopRef;
 use crate::slots::{self, calls};
@@ -122,7 +122,7 @@ pub(super) fn schedule(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, cal
         return schedule_by_call_soon(event_loop, argument, callback);
     };
     let entry = match callback {
-        Callback::Waiter(task) => Entry::Wake(task, argument.clone().unbind()),
+        Callback::Waiter(task) => return wake(future, native, task),
         Callback::Function(callback, context) => Entry::Call { callback, argument: argument.clone().unbind(), context },
         Callback::Watched(watcher, object) => Entry::Watched(watcher, object, argument.clone().unbind()),
     };
@@ -136,7 +136,6 @@ pub(super) fn schedule(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, cal
     });
     match refused {
         None => Ok(()),
-        Some(Entry::Wake(task, _)) => schedule_by_call_soon(event_loop, argument, Callback::Waiter(task)),
         Some(Entry::Call { callback, context, .. }) => {
             schedule_by_call_soon(event_loop, argument, Callback::Function(callback, context))
         }
@@ -145,6 +144,21 @@ pub(super) fn schedule(future: &Bound<'_, Future>, event_loop: &LoopRef<'_>, cal
         }
         Some(_) => Ok(()),
     }
+}
+
+/// Schedules the step of a task that waited for a future that is done.
+#[inline]
+fn wake(future: &Bound<'_, Future>, event_loop: &Bound<'_, EventLoop>, task: Py<Task>) -> PyResult<()> {
+    // The entry is made in its place in the queue: one that is made elsewhere and moved costs as much as the rest.
+    let refused = event_loop.get().with_state(future.py(), |state| {
+        if state.debug || state.closed {
+            return Some(task);
+        }
+        state.ready.push(Entry::Wake(task, future.clone().into_any().unbind()));
+        None
+    });
+    let Some(task) = refused else { return Ok(()) };
+    schedule_by_call_soon(&LoopRef::to_native(event_loop), future.as_any(), Callback::Waiter(task))
 }
 
 #[cold]

@@ -22,10 +22,13 @@ use crate::slots::loop_slot::LoopRef;
 pub fn run_step(py: Python<'_>, event_loop: &Bound<'_, EventLoop>, task: Py<Task>) -> PyResult<()> {
     let task = task.into_bound(py);
     let Some(context) = task.get().context(py) else { return Ok(()) };
-    let outcome = slots::in_context(&context, || current::during(event_loop, &task, || step(&task, None)));
+    let outcome = slots::in_context(&context, || {
+        current::during(event_loop, &task, || step(&task, None)).map_err(Box::new) // small: it is moved several times
+    });
     match outcome {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) | Err(error) => report::failed_step(event_loop, &task, error),
+        Ok(Err(error)) => report::failed_step(event_loop, &task, *error),
+        Err(error) => report::failed_step(event_loop, &task, error),
     }
 }
 
@@ -45,10 +48,12 @@ pub fn run_wakeup(
             let outcome = outcome_of(&future)?;
             step(&task, outcome)
         })
+        .map_err(Box::new)
     });
     match outcome {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) | Err(error) => report::failed_step(event_loop, &task, error),
+        Ok(Err(error)) => report::failed_step(event_loop, &task, *error),
+        Err(error) => report::failed_step(event_loop, &task, error),
     }
 }
 
