@@ -8,6 +8,7 @@ PROFILE ?= release
 
 VENV    := $(CURDIR)/.venv
 PY      := $(VENV)/bin/python
+PYRIGHT := $(CURDIR)/.venv-pyright
 STEP    := $(PY) tools/step.py
 export PYO3_PYTHON := $(PY)
 export PATH := $(VENV)/bin:$(PATH)
@@ -72,9 +73,9 @@ integration: build ## real libraries against real servers, which it installs (De
 test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, libraries, loom, soak (TESTED=1: not `test`)
 	@$(PY) tools/test_all.py
 
-LINTS := rustfmt clippy ruff-check ruff-format mypy stubtest
+LINTS := rustfmt clippy ruff-check ruff-format mypy stubtest pyright
 .PHONY: lint
-lint: $(LINTS:%=lint-%) ## rustfmt, clippy, ruff, mypy and stubtest; nothing is changed (`make -k lint` shows all)
+lint: $(LINTS:%=lint-%) ## rustfmt, clippy, ruff, mypy, stubtest and pyright; nothing is changed (`make -k lint` shows all)
 
 .PHONY: $(LINTS:%=lint-%)
 lint-rustfmt: $(READY)
@@ -90,6 +91,12 @@ lint-mypy: $(READY)
 lint-stubtest: build
 	@$(STEP) stubtest -- $(PY) -m mypy.stubtest tideloop --ignore-unused-allowlist \
 		--allowlist tests/tidy/stubtest_allowlist.txt
+# Each public name has a type that every type checker sees in the same way.
+lint-pyright: build $(PYRIGHT)/bin/pyright
+	@PYTHONPATH=python $(STEP) pyright -- $(PYRIGHT)/bin/pyright --pythonpath $(PY) --verifytypes tideloop --ignoreexternal
+$(PYRIGHT)/bin/pyright: tests/requirements-pyright.txt tools/venv.py
+	$(PYTHON) tools/venv.py $(PYRIGHT) tests/requirements-pyright.txt
+	@touch $@
 
 .PHONY: format
 format: $(READY) ## rewrite the sources as the lints want them
