@@ -118,6 +118,9 @@ class Task(asyncio.Task[_T]):
 
     def get_context(self) -> Context: ...
 
+def _register_task_group(class_: type[TaskGroup], /) -> None:
+    """Make the class that derives from the native one whole."""
+
 @disjoint_base
 class TaskGroup(asyncio.TaskGroup):
     """asyncio.TaskGroup without its docstring and statistics, native."""

@@ -42,3 +42,6 @@ class TaskGroup(_native.TaskGroup, _TaskGroup):
         parent = self._parent_task if self._on_completed_fut is not None else None
         waiting = (parent,) if parent is not None else ()
         return TaskGroupStatistics(tuple(self._tasks_in_order()), len(self._errors), waiting)
+
+
+_native._register_task_group(TaskGroup)

@@ -28,6 +28,7 @@ pub mod signature;
 pub mod sock_calls;
 pub mod sockets;
 pub mod stream_methods;
+pub mod task_groups;
 pub mod timeouts;
 
 pub mod stream_reads;

@@ -26,6 +26,7 @@ pub use ensure::{create_task, ensure_future};
 pub use gather::Gathering;
 pub use shield::shield;
 pub use sleep::sleep;
+pub use task_group::TaskGroup;
 pub use timeout::{Timeout, timeout, timeout_at};
 pub use timeout_calls::{Entering, Leaving};
 pub use wait_for::wait_for;
@@ -66,7 +67,9 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     slots::coroutine::register::<wait::WaitCall>(module)?;
     slots::coroutine::register::<as_completed::NextCall>(module)?;
     slots::coroutine::register::<group_call::GroupCall>(module)?;
-    module.add_class::<task_group::TaskGroup>()?;
+    slots::task_groups::install(&py.get_type::<TaskGroup>())?;
+    module.add_class::<TaskGroup>()?;
+    module.setattr("_register_task_group", wrap_pyfunction!(task_group::register_task_group, module)?)?;
     module.setattr("_as_completed", wrap_pyfunction!(as_completed::as_completed, module)?)?;
     module.setattr("_gather", wrap_pyfunction!(gather::gather, module)?)?;
     module.setattr("_wait", wrap_pyfunction!(wait::wait, module)?)

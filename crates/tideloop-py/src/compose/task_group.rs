@@ -8,7 +8,7 @@
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySet, PyTuple};
+use pyo3::types::{PyDict, PyList, PySet, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::group_call::GroupCall;
@@ -17,6 +17,7 @@ use super::outcome::{self, Outcome};
 use super::{Watcher, let_all_go, let_go};
 use crate::cell::{Cell, Slot};
 use crate::event_loop::EventLoop;
+use crate::slots;
 use crate::slots::loop_slot::{LoopRef, LoopSlot};
 use crate::task::{self, Future, Task};
 
@@ -131,6 +132,38 @@ impl TaskGroup {
         {
             set_name.call1((name,))?;
         }
+        Ok(task)
+    }
+
+    /// `create_task`.
+    #[inline]
+    pub fn create_task_native<'py>(
+        slf: &Bound<'py, Self>,
+        coro: &Bound<'py, PyAny>,
+        name: Option<&Bound<'py, PyAny>>,
+        context: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let (refused, event_loop) = slf.get().state.with(py, |state| {
+            let refused = match state {
+                _ if !state.entered => Some("has not been entered"),
+                _ if state.exiting && state.tasks.is_empty() => Some("is finished"),
+                _ if state.aborting => Some("is shutting down"),
+                _ => None,
+            };
+            (refused, state.event_loop.get(py))
+        });
+        if let Some(why) = refused {
+            Self::refuse(slf, coro, why)?;
+        }
+        let Some(event_loop) = event_loop else { return Err(PyRuntimeError::new_err("no running event loop")) };
+        let task = Self::make_task(&event_loop, coro, name, context, kwargs)?;
+        // Also one that is eager, and done: the group learns of it a turn later, else its failure would cancel the parent
+        // too early (as in 3.12.9, 3.13.2 and later).
+        let member = task.clone().unbind();
+        drop(slf.get().state.with(py, |state| state.tasks.insert(member)));
+        Watcher::TaskGroup.watch(slf.as_any(), &task)?;
         Ok(task)
     }
 
@@ -280,41 +313,6 @@ impl TaskGroup {
         GroupCall::leaving(slf, et, exc)
     }
 
-    /// Create a task in this group, and return it. The task's name, its context and more (the last from 3.14 on) are
-    /// passed on to the loop's `create_task`. Raises RuntimeError, and closes the coroutine, where the group takes no
-    /// tasks: before it is entered, while it is shutting down, and when it is finished. Corresponds to
-    /// `asyncio.TaskGroup.create_task`.
-    #[pyo3(signature = (coro, *, name=None, context=None, **kwargs))]
-    fn create_task<'py>(
-        slf: &Bound<'py, Self>,
-        coro: &Bound<'py, PyAny>,
-        name: Option<&Bound<'py, PyAny>>,
-        context: Option<&Bound<'py, PyAny>>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let (refused, event_loop) = slf.get().state.with(py, |state| {
-            let refused = match state {
-                _ if !state.entered => Some("has not been entered"),
-                _ if state.exiting && state.tasks.is_empty() => Some("is finished"),
-                _ if state.aborting => Some("is shutting down"),
-                _ => None,
-            };
-            (refused, state.event_loop.get(py))
-        });
-        if let Some(why) = refused {
-            Self::refuse(slf, coro, why)?;
-        }
-        let Some(event_loop) = event_loop else { return Err(PyRuntimeError::new_err("no running event loop")) };
-        let task = Self::make_task(&event_loop, coro, name, context, kwargs)?;
-        // Also one that is eager, and done: the group learns of it a turn later, else its failure would cancel the parent
-        // too early (as in 3.12.9, 3.13.2 and later).
-        let member = task.clone().unbind();
-        drop(slf.get().state.with(py, |state| state.tasks.insert(member)));
-        Watcher::TaskGroup.watch(slf.as_any(), &task)?;
-        Ok(task)
-    }
-
     fn _abort(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::abort_native(slf)
     }
@@ -407,4 +405,11 @@ impl Drop for TaskGroup {
     fn drop(&mut self) {
         drop(self.state.get_mut().take_contents());
     }
+}
+
+/// Makes the class that derives from the native one whole.
+#[pyfunction]
+#[pyo3(signature = (class, /))]
+pub fn register_task_group(class: &Bound<'_, PyType>) -> PyResult<()> {
+    slots::task_groups::install(class)
 }
