@@ -343,6 +343,49 @@ def test_a_derived_class_is_heard(loop, reader_class):
     ]
 
 
+def test_a_derived_class_may_wait_with_asyncios_own_means(loop, reader_class):
+    class Derived(reader_class):
+        async def read_word(self):
+            while b" " not in self._buffer:
+                await self._wait_for_data("read_word")
+            length = self._buffer.index(b" ")
+            word = bytes(self._buffer[:length])
+            del self._buffer[: length + 1]
+            self._maybe_resume_transport()
+            return word
+
+    async def main():
+        reader = Derived()
+        task = asyncio.create_task(reader.read_word())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match=r"readuntil\(\) called while another coroutine"):
+            await reader.readline()
+        reader.feed_data(b"on")
+        await asyncio.sleep(0)
+        reader.feed_data(b"e two ")
+        assert await task == b"one"
+        assert await reader.read_word() == b"two"
+        assert reader._waiter is None
+
+    loop.run_until_complete(main())
+
+
+def test_an_exception_knows_the_one_that_was_being_handled(loop, reader_class):
+    async def main():
+        reader = reader_class(limit=1)
+        reader.feed_data(b"ab")
+        for read in (reader.readuntil(), reader.readexactly(3)):
+            try:
+                raise KeyError
+            except KeyError as handled:
+                with pytest.raises((asyncio.LimitOverrunError, asyncio.IncompleteReadError)) as raised:
+                    await read
+                assert raised.value.__context__ is handled
+            reader.feed_eof()
+
+    loop.run_until_complete(main())
+
+
 def test_a_forgotten_reader_is_collected(loop, reader_class):
     reader, transport = reader_class(loop=loop), Transport()
     transport.reader = reader

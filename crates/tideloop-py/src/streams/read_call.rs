@@ -297,7 +297,7 @@ fn incomplete<'py>(reader: &Bound<'py, StreamReader>, request: &Request) -> PyRe
         Request::Exactly(count) => Some(*count),
         _ => None,
     };
-    Err(PyErr::from_value(names::incomplete_read_error(py)?.call1((partial, expected))?))
+    Err(PyErr::from_type(names::incomplete_read_error(py)?.clone(), (partial.unbind(), expected)))
 }
 
 /// More than the limit came before the separator.
@@ -305,13 +305,13 @@ fn incomplete<'py>(reader: &Bound<'py, StreamReader>, request: &Request) -> PyRe
 fn overrun(reader: &Bound<'_, StreamReader>, request: &Request, consumed: usize, found: bool) -> PyResult<PyErr> {
     let py = reader.py();
     let text = if found { FOUND } else { NOT_FOUND };
-    let error = names::limit_overrun_error(py)?.call1((text, consumed))?;
+    let error = PyErr::from_type(names::limit_overrun_error(py)?.clone(), (text, consumed));
     if !matches!(request, Request::Line | Request::Next) {
-        return Ok(PyErr::from_value(error));
+        return Ok(error);
     }
     buffer::discard(reader, if found { consumed + 1 } else { usize::MAX })?;
     StreamReader::resume_if_low(reader)?;
     let refused = PyValueError::new_err(text);
-    refused.value(py).setattr(pyo3::intern!(py, "__context__"), error)?;
+    refused.value(py).setattr(pyo3::intern!(py, "__context__"), error.into_value(py))?;
     Ok(refused)
 }
