@@ -44,6 +44,8 @@ const LEFT_OF_LONG_WAIT: u64 = 500;
 struct Turn<'a, 'py> {
     event_loop: &'a Bound<'py, EventLoop>,
     events: Events,
+    /// Memory for the transports to flush, empty.
+    flushed: Vec<Py<SocketTransport>>,
     /// In ticks, as are the others without a unit in their name.
     polled_at: u64,
     poll_interval: u64,
@@ -71,6 +73,7 @@ pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
     let mut turn = Turn {
         event_loop,
         events: Events::new(),
+        flushed: Vec::new(),
         polled_at: now,
         poll_interval: POLL_INTERVAL_US * ticks::per_us(),
         handover_interval: HANDOVER_INTERVAL_US * ticks::per_us(),
@@ -115,7 +118,9 @@ impl Turn<'_, '_> {
         slots::check_signals(py)?;
         let outcome = self.run_ready();
         let (written, stopping) = this.with_state(py, |state| {
-            let written = (!state.to_flush.is_empty()).then(|| std::mem::take(&mut state.to_flush));
+            let spare = &mut self.flushed;
+            let written =
+                (!state.to_flush.is_empty()).then(|| std::mem::replace(&mut state.to_flush, std::mem::take(spare)));
             (written, state.stopping)
         });
         if let Some(written) = written {
@@ -457,11 +462,12 @@ impl Turn<'_, '_> {
     }
 
     /// Sends what was written in this turn.
-    fn flush(&self, written: Vec<Py<SocketTransport>>) -> PyResult<()> {
+    fn flush(&mut self, mut written: Vec<Py<SocketTransport>>) -> PyResult<()> {
         let py = self.event_loop.py();
-        for transport in written {
+        for transport in written.drain(..) {
             SocketTransport::flush(transport.bind(py))?;
         }
+        self.flushed = written;
         Ok(())
     }
 
