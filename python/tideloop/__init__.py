@@ -56,8 +56,26 @@ else:
         " tasks threads timeouts transports".split(),
         *["graph"] * (sys.version_info >= (3, 14)),
     )
+    if sys.version_info < (3, 14):
+        from ._install import EventLoopPolicy
     _complete_package()
     _show_native_tasks()  # asyncio.all_tasks() sees them from here on
+    if sys.version_info < (3, 14):
+        # All at once: a module with a __getattr__ of its own has each of its names looked up the slow way.
+        from . import (
+            base_futures,
+            base_subprocess,
+            base_tasks,
+            constants,
+            format_helpers,
+            log,
+            mixins,
+            selector_events,
+            sslproto,
+            staggered,
+            trsock,
+            unix_events,
+        )
 
 if _typing.TYPE_CHECKING:
     from . import (
@@ -94,7 +112,7 @@ if _typing.TYPE_CHECKING:
 
     if sys.version_info >= (3, 14):
         from . import graph
-else:
+elif sys.version_info >= (3, 14):
     # Modules that few ask for are imported when somebody does.
     _LATER = frozenset(
         "base_futures base_subprocess base_tasks constants format_helpers log mixins selector_events sslproto staggered"
@@ -111,12 +129,8 @@ else:
             return importlib.import_module(f"{__name__}.{name}")
         if name != "EventLoopPolicy":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        if sys.version_info >= (3, 14):
-            raise AttributeError(
-                "tideloop.EventLoopPolicy does not exist on Python 3.14 and later, where asyncio's policies are "
-                "deprecated: use tideloop.run(), tideloop.install() or asyncio.Runner(loop_factory="
-                "tideloop.new_event_loop)"
-            )
-        from ._install import EventLoopPolicy
-
-        return EventLoopPolicy
+        raise AttributeError(
+            "tideloop.EventLoopPolicy does not exist on Python 3.14 and later, where asyncio's policies are "
+            "deprecated: use tideloop.run(), tideloop.install() or asyncio.Runner(loop_factory="
+            "tideloop.new_event_loop)"
+        )
