@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["put_names_into_asyncio"]
 
 #: The modules whose names are replaced.
-_FAMILIES = ("futures", "locks", "queues", "streams", "subprocess", "taskgroups", "tasks", "threads", "timeouts")
+_FAMILIES = "coroutines futures locks queues streams subprocess taskgroups tasks threads timeouts".split()
 
 #: What stays asyncio's own: loops and what they make, which others test for, and exceptions, which others catch.
 _NEVER = (

@@ -5,6 +5,7 @@ than asyncio's, as long as a call that asyncio accepts means the same.
 """
 
 import asyncio
+import functools
 import importlib
 import inspect
 import types
@@ -125,6 +126,28 @@ def test_a_name_is_that_of_asyncio(name):
     theirs, ours = PAIRS[name]
     assert ours.__name__ == theirs.__name__
     assert ours.__qualname__.rpartition(".")[2] == theirs.__qualname__.rpartition(".")[2]
+
+
+@pytest.mark.filterwarnings("ignore:.*iscoroutinefunction:DeprecationWarning")
+@pytest.mark.parametrize("name", PAIRS)
+def test_what_makes_coroutines_in_asyncio_does(name):
+    theirs, ours = PAIRS[name]
+    methods = public(theirs) if inspect.isclass(theirs) else ()
+    for expected, found in [(theirs, ours), *((getattr(theirs, method), getattr(ours, method)) for method in methods)]:
+        assert tideloop.iscoroutinefunction(found) >= asyncio.iscoroutinefunction(expected), found
+
+
+@pytest.mark.filterwarnings("ignore:.*iscoroutinefunction:DeprecationWarning")
+def test_methods_of_an_object_and_partial_functions_are_known_to_make_coroutines(run):
+    async def main():
+        lock, told = tideloop.Lock(), tideloop.iscoroutinefunction
+        assert told(lock.acquire) and not told(lock.locked) and not told(lock.release)
+        assert told(functools.partial(lock.acquire)) and told(functools.partial(tideloop.sleep, 0))
+        assert told(tideloop.Queue().get) and told(tideloop.Queue.put) and not told(tideloop.Queue().get_nowait)
+        assert not told(len) and not told(print) and not told([].append) and not told(5) and not told({})
+        assert told(main) and told(tideloop.open_connection) and not told(tideloop.gather)
+
+    run(main())
 
 
 def test_a_derived_class_has_the_signature_of_its_own_constructor():

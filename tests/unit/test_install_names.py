@@ -10,7 +10,7 @@ import pytest
 
 tideloop = pytest.importorskip("tideloop", reason="tideloop cannot be imported", exc_type=ImportError)
 
-FAMILIES = "futures locks queues streams subprocess taskgroups tasks threads timeouts".split()
+FAMILIES = "coroutines futures locks queues streams subprocess taskgroups tasks threads timeouts".split()
 OURS_ONLY = {"EventLoop", "EventLoopPolicy", "__version__", "install", "uninstall"}
 NOT_REPLACED = (
     BaseException,
