@@ -392,6 +392,12 @@ macro_rules! native_coroutine {
                 $crate::coroutine::is_suspended(slf)
             }
 
+            /// A frame of Python's, which it has not: None. Call graphs ask for it.
+            #[getter]
+            fn cr_frame(&self) -> Option<::pyo3::Py<::pyo3::PyAny>> {
+                None
+            }
+
             /// The future that it waits for, or None.
             #[getter]
             fn cr_await(&self, py: ::pyo3::Python<'_>) -> Option<::pyo3::Py<$crate::task::Future>> {

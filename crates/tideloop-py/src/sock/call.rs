@@ -399,6 +399,12 @@ impl SockCall {
         self.state.with(py, |state| state.phase == Phase::Running)
     }
 
+    /// A frame of Python's, which it has not: None. Call graphs ask for it.
+    #[getter]
+    fn cr_frame(&self) -> Option<Py<PyAny>> {
+        None
+    }
+
     /// The future that it waits for, or None.
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<Future>> {
