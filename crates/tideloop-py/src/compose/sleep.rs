@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::inner::{Alarm, more_than_none};
+use super::let_go;
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Life, NativeCoroutine, Resumed, Stepped, native_coroutine};
 use crate::names;
@@ -47,7 +48,7 @@ impl Sleep {
     fn start<'py>(slf: &Bound<'py, Self>) -> PyResult<Stepped<'py>> {
         let py = slf.py();
         let Some(delay) = slf.get().state.with(py, |state| state.delay.take()) else {
-            return Ok(Stepped::Return(slf.get().take_result(py)));
+            return Ok(Stepped::Return(py.None().into_bound(py)));
         };
         let delay = delay.into_bound(py);
         let Some(seconds) = more_than_none(&delay)? else { return Ok(Stepped::Yield(py.None().into_bound(py))) };
@@ -65,13 +66,12 @@ impl Sleep {
         Ok(Stepped::Wait(future))
     }
 
-    fn take_alarm(&self, py: Python<'_>) -> Alarm {
-        self.state.with(py, |state| std::mem::replace(&mut state.alarm, Alarm::None))
-    }
-
-    fn take_result<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        let result = self.state.with(py, |state| state.result.take());
-        result.unwrap_or_else(|| py.None()).into_bound(py)
+    /// Takes out all that it holds.
+    #[inline]
+    fn take_all(&self, py: Python<'_>) -> (Option<Py<PyAny>>, Option<Py<PyAny>>, Alarm) {
+        self.state.with(py, |state| {
+            (state.delay.take(), state.result.take(), std::mem::replace(&mut state.alarm, Alarm::None))
+        })
     }
 }
 
@@ -96,13 +96,12 @@ impl NativeCoroutine for Sleep {
         match resumed {
             Resumed::Start => Self::start(slf),
             Resumed::Woken(_) => {
-                slf.get().take_alarm(py).cancel(py)?;
-                Ok(Stepped::Return(slf.get().take_result(py)))
+                let (_, result, alarm) = slf.get().take_all(py);
+                alarm.cancel(py)?;
+                Ok(Stepped::Return(result.unwrap_or_else(|| py.None()).into_bound(py)))
             }
-            Resumed::Thrown(exception, _) => {
-                slf.get().take_alarm(py).cancel(py)?;
-                Err(PyErr::from_value(exception))
-            }
+            // Its end takes the timer back.
+            Resumed::Thrown(exception, _) => Err(PyErr::from_value(exception)),
         }
     }
 
@@ -117,11 +116,10 @@ impl NativeCoroutine for Sleep {
 
     #[inline]
     fn clear(&self, py: Python<'_>) {
-        let (delay, result) = self.state.with(py, |state| (state.delay.take(), state.result.take()));
-        for object in [delay, result].into_iter().flatten() {
-            object.drop_ref(py);
-        }
-        if let Err(error) = self.take_alarm(py).cancel(py) {
+        let (delay, result, alarm) = self.take_all(py);
+        let_go(py, delay);
+        let_go(py, result);
+        if let Err(error) = alarm.cancel(py) {
             crate::error::unraisable(py, error, None);
         }
     }
