@@ -28,10 +28,9 @@ pub mod signature;
 pub mod sock_calls;
 pub mod sockets;
 pub mod stream_methods;
+pub mod stream_reads;
 pub mod task_groups;
 pub mod timeouts;
-
-pub mod stream_reads;
 
 use std::ptr;
 
