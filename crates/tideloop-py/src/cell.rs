@@ -14,17 +14,19 @@ use std::mem::ManuallyDrop;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-/// State that belongs to a Python object and is reached only while attached to the interpreter.
-pub struct Cell<T> {
+/// State that belongs to a Python object and is reached only while attached to the interpreter. `beside` it there is
+/// room for up to seven bytes that need no guard, such as atomic flags, where the state is aligned to eight.
+pub struct Cell<T, S = ()> {
     busy: std::cell::Cell<bool>,
+    beside: S,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: every access goes through `with` or `during_gc`, which need an attached thread. The module declares
 // `gil_used`, so only one thread is attached at a time and accesses never overlap.
-unsafe impl<T> Sync for Cell<T> {}
+unsafe impl<T, S: Sync> Sync for Cell<T, S> {}
 // SAFETY: as above; the value moves between threads only together with the Python object that owns it.
-unsafe impl<T> Send for Cell<T> {}
+unsafe impl<T, S: Send> Send for Cell<T, S> {}
 
 struct Release<'a>(&'a std::cell::Cell<bool>);
 
@@ -45,7 +47,20 @@ fn reentered() -> ! {
 impl<T> Cell<T> {
     /// A cell that holds `value`.
     pub const fn new(value: T) -> Self {
-        Self { busy: std::cell::Cell::new(false), value: UnsafeCell::new(value) }
+        Self { busy: std::cell::Cell::new(false), beside: (), value: UnsafeCell::new(value) }
+    }
+}
+
+impl<T, S> Cell<T, S> {
+    /// A cell that holds `value`, and `beside` it what needs no guard.
+    pub const fn with_beside(value: T, beside: S) -> Self {
+        Self { busy: std::cell::Cell::new(false), beside, value: UnsafeCell::new(value) }
+    }
+
+    /// What needs no guard.
+    #[inline]
+    pub const fn beside(&self) -> &S {
+        &self.beside
     }
 
     /// Gives `f` the state. `f` must not call Python, drop a Python object or enter another cell.

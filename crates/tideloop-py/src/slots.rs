@@ -11,6 +11,8 @@ pub mod calls;
 pub mod classes;
 #[allow(dead_code, reason = "those who use it come one by one")]
 pub mod coroutine;
+#[cfg(not(Py_3_14))]
+pub mod entries;
 pub mod finalizer;
 pub mod functions;
 pub mod gathering;

@@ -111,6 +111,12 @@ impl Life {
         Self(Cell::new(LifeState { phase, future: Slot::EMPTY }))
     }
 
+    /// One that has ended, or was made before it was called for, is fresh from now on.
+    #[inline]
+    pub fn begin_anew(&self, py: Python<'_>) {
+        self.0.with(py, |life| life.phase = Phase::Fresh);
+    }
+
     /// Whether nothing has to be done before it is gone.
     #[inline]
     pub fn dies_silently(&self) -> bool {

@@ -8,11 +8,13 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::type_object::PyTypeInfo;
+use pyo3::types::PyType;
 
 use super::classes::{argument, slot_functions};
 use super::methods::{Object, add, definition, returned, truth};
 use crate::names;
-use crate::sync::{Condition, Event, Lock, Op, Semaphore, SyncCall};
+use crate::sync::{Condition, Event, Lock, Op, Semaphore, Subject, SyncCall};
 
 /// None, for a method that has been called for its effect.
 #[inline]
@@ -23,16 +25,15 @@ fn nothing(py: Python<'_>, outcome: PyResult<()>) -> Object {
 /// What is returned to `async with`: a coroutine of ours; or asyncio's, which calls `acquire` and `release`, where a
 /// derived class has its own.
 #[inline]
-fn entered(py: Python<'_>, plain: bool, owner: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>, op: Op) -> Object {
-    if plain {
-        return returned(py, SyncCall::create(subject, op));
+fn entered<'py>(py: Python<'py>, subject: Option<Subject<'py>>, owner: &Bound<'py, PyAny>, op: Op) -> Object {
+    if let Some(subject) = subject {
+        return returned(py, SyncCall::create(py, op, subject));
     }
-    let enters = matches!(op, Op::LockEnter | Op::SemaphoreEnter);
     let call = || {
         let mixin = names::context_manager_mixin(py)?;
-        match enters {
-            true => mixin.call_method1(intern!(py, "__aenter__"), (owner,)),
-            false => mixin.call_method1(intern!(py, "__aexit__"), (owner, py.None(), py.None(), py.None())),
+        match op {
+            Op::Enter => mixin.call_method1(intern!(py, "__aenter__"), (owner,)),
+            _ => mixin.call_method1(intern!(py, "__aexit__"), (owner, py.None(), py.None(), py.None())),
         }
     };
     returned(py, call())
@@ -61,7 +62,7 @@ slot_functions! {
     fn lock_acquire(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let lock = unsafe { argument::<Lock>(py, slf) };
-        returned(py, SyncCall::create(lock.as_any(), Op::LockAcquire))
+        returned(py, SyncCall::create(py, Op::Acquire, (&*lock).into()))
     } or ptr::null_mut();
 
     fn lock_release(py, slf: Object, _unused: Object) -> Object {
@@ -73,13 +74,13 @@ slot_functions! {
     fn lock_locked(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let lock = unsafe { argument::<Lock>(py, slf) };
-        truth(py, lock.get().is_locked(py))
+        truth(py, Lock::is_locked(&lock))
     } or ptr::null_mut();
 
     fn lock_enter(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let lock = unsafe { argument::<Lock>(py, slf) };
-        entered(py, lock.get().is_plain(py), lock.as_any(), lock.as_any(), Op::LockEnter)
+        entered(py, Lock::is_plain(&lock).then(|| (&*lock).into()), &lock, Op::Enter)
     } or ptr::null_mut();
 
     fn lock_exit(py, slf: Object, _values: *mut Object, count: ffi::Py_ssize_t) -> Object {
@@ -88,13 +89,13 @@ slot_functions! {
         }
         // SAFETY: the method of this class.
         let lock = unsafe { argument::<Lock>(py, slf) };
-        entered(py, lock.get().is_plain(py), lock.as_any(), lock.as_any(), Op::LockExit)
+        entered(py, Lock::is_plain(&lock).then(|| (&*lock).into()), &lock, Op::Exit)
     } or ptr::null_mut();
 
     fn semaphore_acquire(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let semaphore = unsafe { argument::<Semaphore>(py, slf) };
-        returned(py, SyncCall::create(semaphore.as_any(), Op::SemaphoreAcquire))
+        returned(py, SyncCall::create(py, Op::Acquire, (&*semaphore).into()))
     } or ptr::null_mut();
 
     fn semaphore_release(py, slf: Object, _unused: Object) -> Object {
@@ -112,8 +113,7 @@ slot_functions! {
     fn semaphore_enter(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let semaphore = unsafe { argument::<Semaphore>(py, slf) };
-        let plain = semaphore.get().is_plain(py);
-        entered(py, plain, semaphore.as_any(), semaphore.as_any(), Op::SemaphoreEnter)
+        entered(py, Semaphore::is_plain(&semaphore).then(|| (&*semaphore).into()), &semaphore, Op::Enter)
     } or ptr::null_mut();
 
     fn semaphore_exit(py, slf: Object, _values: *mut Object, count: ffi::Py_ssize_t) -> Object {
@@ -122,14 +122,13 @@ slot_functions! {
         }
         // SAFETY: the method of this class.
         let semaphore = unsafe { argument::<Semaphore>(py, slf) };
-        let plain = semaphore.get().is_plain(py);
-        entered(py, plain, semaphore.as_any(), semaphore.as_any(), Op::SemaphoreExit)
+        entered(py, Semaphore::is_plain(&semaphore).then(|| (&*semaphore).into()), &semaphore, Op::Exit)
     } or ptr::null_mut();
 
     fn event_wait(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let event = unsafe { argument::<Event>(py, slf) };
-        returned(py, SyncCall::create(event.as_any(), Op::EventWait))
+        returned(py, SyncCall::create(py, Op::Wait, (&*event).into()))
     } or ptr::null_mut();
 
     fn event_set(py, slf: Object, _unused: Object) -> Object {
@@ -141,21 +140,21 @@ slot_functions! {
     fn event_clear(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let event = unsafe { argument::<Event>(py, slf) };
-        event.get().assign(py, false);
+        Event::unset(&event);
         nothing(py, Ok(()))
     } or ptr::null_mut();
 
     fn event_is_set(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let event = unsafe { argument::<Event>(py, slf) };
-        truth(py, event.get().is_set(py))
+        truth(py, Event::is_set(&event))
     } or ptr::null_mut();
 
     fn condition_acquire(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let condition = unsafe { argument::<Condition>(py, slf) };
         match lock_of(py, &condition) {
-            Some(lock) => returned(py, SyncCall::create(lock.as_any(), Op::LockAcquire)),
+            Some(lock) => returned(py, SyncCall::create(py, Op::Acquire, (&lock).into())),
             None => returned(py, by_name(&condition, "acquire")),
         }
     } or ptr::null_mut();
@@ -173,7 +172,7 @@ slot_functions! {
         // SAFETY: the method of this class.
         let condition = unsafe { argument::<Condition>(py, slf) };
         match lock_of(py, &condition) {
-            Some(lock) => truth(py, lock.get().is_locked(py)),
+            Some(lock) => truth(py, Lock::is_locked(&lock)),
             None => returned(py, by_name(&condition, "locked")),
         }
     } or ptr::null_mut();
@@ -181,9 +180,7 @@ slot_functions! {
     fn condition_enter(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let condition = unsafe { argument::<Condition>(py, slf) };
-        let lock = lock_of(py, &condition);
-        let subject = lock.as_ref().map_or(condition.as_any(), |lock| lock.as_any());
-        entered(py, lock.is_some(), condition.as_any(), subject, Op::LockEnter)
+        entered(py, lock_of(py, &condition).map(|lock| (&lock).into()), &condition, Op::Enter)
     } or ptr::null_mut();
 
     fn condition_exit(py, slf: Object, _values: *mut Object, count: ffi::Py_ssize_t) -> Object {
@@ -192,16 +189,14 @@ slot_functions! {
         }
         // SAFETY: the method of this class.
         let condition = unsafe { argument::<Condition>(py, slf) };
-        let lock = lock_of(py, &condition);
-        let subject = lock.as_ref().map_or(condition.as_any(), |lock| lock.as_any());
-        entered(py, lock.is_some(), condition.as_any(), subject, Op::LockExit)
+        entered(py, lock_of(py, &condition).map(|lock| (&lock).into()), &condition, Op::Exit)
     } or ptr::null_mut();
 
     fn condition_wait(py, slf: Object, _unused: Object) -> Object {
         // SAFETY: the method of this class.
         let condition = unsafe { argument::<Condition>(py, slf) };
         if lock_of(py, &condition).is_some() {
-            return returned(py, SyncCall::create(condition.as_any(), Op::ConditionWait));
+            return returned(py, SyncCall::create(py, Op::Wait, (&*condition).into()));
         }
         let stdlib = names::condition_class(py).and_then(|class| class.call_method1(intern!(py, "wait"), (&*condition,)));
         returned(py, stdlib)
@@ -245,7 +240,9 @@ fn how_many(arguments: &super::methods::Arguments<'_, '_>) -> PyResult<usize> {
 const ACQUIRE: &CStr = c"acquire($self, /)\n--\n\nTake the lock, when it is free and one's turn; True. Corresponds to `asyncio.Lock.acquire`.";
 const RELEASE: &CStr = c"release($self, /)\n--\n\nGive the lock back, and wake the next one; RuntimeError where it is not locked. Corresponds to `asyncio.Lock.release`.";
 const LOCKED: &CStr = c"locked($self, /)\n--\n\nWhether somebody holds the lock. Corresponds to `asyncio.Lock.locked`.";
+#[cfg(Py_3_14)]
 const ENTER: &CStr = c"__aenter__($self, /)\n--\n\nacquire(), for `async with`.";
+#[cfg(Py_3_14)]
 const EXIT: &CStr = c"__aexit__($self, exc_type, exc, tb, /)\n--\n\nrelease(), for `async with`.";
 const PERMIT: &CStr = c"acquire($self, /)\n--\n\nTake a permit, when there is one and it is one's turn; True. Corresponds to `asyncio.Semaphore.acquire`.";
 const NO_PERMIT: &CStr = c"release($self, /)\n--\n\nGive a permit back, and wake the next one; a bounded semaphore raises ValueError where none was taken. Corresponds to `asyncio.Semaphore.release`.";
@@ -265,45 +262,81 @@ const fn plain(name: &'static CStr, function: ffi::PyCFunction, help: &'static C
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: call, ml_flags: ffi::METH_NOARGS, ml_doc: help.as_ptr() }
 }
 
-/// `__aexit__`.
-fn exit(function: ffi::PyCFunctionFast) -> ffi::PyMethodDef {
-    definition(c"__aexit__", ffi::PyMethodDefPointer { PyCFunctionFast: function }, ffi::METH_FASTCALL, EXIT)
+/// Puts `__aenter__` and `__aexit__` into a class.
+#[cfg(not(Py_3_14))]
+fn add_entrance(class: &Bound<'_, PyType>, _enter: ffi::PyCFunction, _exit: ffi::PyCFunctionFast) -> PyResult<()> {
+    use crate::sync::EntryKind as Kind;
+    let kind = if class.is_subclass_of::<Lock>()? {
+        Kind::Lock
+    } else if class.is_subclass_of::<Semaphore>()? {
+        Kind::Semaphore
+    } else {
+        check::<Condition>(class)?;
+        Kind::Condition
+    };
+    // SAFETY: as just checked; `register_primitives` keeps the class.
+    unsafe { super::entries::put_into(class, kind) }
 }
 
-/// Adds the methods to the classes.
-pub fn install(py: Python<'_>) -> PyResult<()> {
-    let lock = vec![
+/// Puts `__aenter__` and `__aexit__` into a class.
+#[cfg(Py_3_14)]
+fn add_entrance(class: &Bound<'_, PyType>, enter: ffi::PyCFunction, exit: ffi::PyCFunctionFast) -> PyResult<()> {
+    let exit = ffi::PyMethodDefPointer { PyCFunctionFast: exit };
+    add(class, vec![plain(c"__aenter__", enter, ENTER), definition(c"__aexit__", exit, ffi::METH_FASTCALL, EXIT)])
+}
+
+/// `TypeError` where a class does not derive from `T`.
+fn check<T: PyTypeInfo>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    if class.is_subclass_of::<T>()? {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err("a class that derives from the native one is needed"))
+}
+
+/// Puts the methods into the classes that derive from the native ones: the interpreter's specialised calls want the
+/// class that defines a method to be the object's own.
+pub fn install(
+    lock: &Bound<'_, PyType>,
+    event: &Bound<'_, PyType>,
+    condition: &Bound<'_, PyType>,
+    semaphores: [&Bound<'_, PyType>; 2],
+) -> PyResult<()> {
+    check::<Lock>(lock)?;
+    let methods = vec![
         plain(c"acquire", lock_acquire, ACQUIRE),
         plain(c"release", lock_release, RELEASE),
         plain(c"locked", lock_locked, LOCKED),
-        plain(c"__aenter__", lock_enter, ENTER),
-        exit(lock_exit),
     ];
-    add(&py.get_type::<Lock>(), lock)?;
-    let semaphore = vec![
-        plain(c"acquire", semaphore_acquire, PERMIT),
-        plain(c"release", semaphore_release, NO_PERMIT),
-        plain(c"locked", semaphore_locked, NO_PERMITS),
-        plain(c"__aenter__", semaphore_enter, ENTER),
-        exit(semaphore_exit),
-    ];
-    add(&py.get_type::<Semaphore>(), semaphore)?;
-    let event = vec![
+    add(lock, methods)?;
+    add_entrance(lock, lock_enter, lock_exit)?;
+    check::<Event>(event)?;
+    let methods = vec![
         plain(c"wait", event_wait, WAIT),
         plain(c"set", event_set, SET),
         plain(c"clear", event_clear, CLEAR),
         plain(c"is_set", event_is_set, IS_SET),
     ];
-    add(&py.get_type::<Event>(), event)?;
+    add(event, methods)?;
+    check::<Condition>(condition)?;
     let notify = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: condition_notify };
-    let condition = vec![
+    let methods = vec![
         plain(c"acquire", condition_acquire, ACQUIRE),
         plain(c"release", condition_release, RELEASE),
         plain(c"locked", condition_locked, LOCKED),
-        plain(c"__aenter__", condition_enter, ENTER),
-        exit(condition_exit),
         plain(c"wait", condition_wait, NOTICE),
         definition(c"notify", notify, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, NOTIFY),
     ];
-    add(&py.get_type::<Condition>(), condition)
+    add(condition, methods)?;
+    add_entrance(condition, condition_enter, condition_exit)?;
+    for semaphore in semaphores {
+        check::<Semaphore>(semaphore)?;
+        let methods = vec![
+            plain(c"acquire", semaphore_acquire, PERMIT),
+            plain(c"release", semaphore_release, NO_PERMIT),
+            plain(c"locked", semaphore_locked, NO_PERMITS),
+        ];
+        add(semaphore, methods)?;
+        add_entrance(semaphore, semaphore_enter, semaphore_exit)?;
+    }
+    Ok(())
 }

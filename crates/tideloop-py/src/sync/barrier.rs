@@ -6,10 +6,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{IntoPyObjectExt, PyTraverseError, PyVisit, intern};
 
-use super::call::{Op, Place, SyncCall};
+use super::call::SyncCall;
 use super::condition::{Condition, Waited};
 use super::lock::{Lock, Taken};
 use super::primitive::shown;
+use super::steps::{Op, Place, Steps};
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Resumed, Stepped};
 use crate::names;
@@ -110,40 +111,31 @@ impl Barrier {
 }
 
 /// A step of any of its coroutines.
-pub fn run<'py>(
-    call: &Bound<'py, SyncCall>,
-    op: Op,
-    barrier: &Bound<'py, Barrier>,
-    resumed: Resumed<'py>,
-) -> PyResult<Stepped<'py>> {
-    let py = call.py();
-    if op == Op::BarrierExit {
+pub fn run<'py>(steps: &Steps, op: Op, barrier: &Bound<'py, Barrier>, resumed: Resumed<'py>) -> PyResult<Stepped<'py>> {
+    let py = barrier.py();
+    if op == Op::Exit {
         return Ok(Stepped::Return(py.None().into_bound(py)));
     }
     let condition = barrier.get().condition(py)?;
     let Some(lock) = condition.get().plain_lock(py) else {
         return Err(PyRuntimeError::new_err("the barrier's condition was replaced"));
     };
-    let part = SyncCall::progress(call, |progress| progress.part);
+    let part = steps.progress(barrier.py(), |progress| progress.part);
     if part == Part::Start || part == Part::Entering {
-        if let Some(waits) = enter(call, &lock, resumed)? {
+        if let Some(waits) = enter(steps, &lock, resumed)? {
             return Ok(waits);
         }
-        return finish(&lock, body(call, op, barrier, &condition, None));
+        return finish(&lock, body(steps, op, barrier, &condition, None));
     }
-    finish(&lock, body(call, op, barrier, &condition, Some(resumed)))
+    finish(&lock, body(steps, op, barrier, &condition, Some(resumed)))
 }
 
 /// Takes the lock of the condition; what to wait for, if it is not free.
-fn enter<'py>(
-    call: &Bound<'py, SyncCall>,
-    lock: &Bound<'py, Lock>,
-    resumed: Resumed<'py>,
-) -> PyResult<Option<Stepped<'py>>> {
-    match (resumed, SyncCall::place(call)) {
+fn enter<'py>(steps: &Steps, lock: &Bound<'py, Lock>, resumed: Resumed<'py>) -> PyResult<Option<Stepped<'py>>> {
+    match (resumed, steps.place(lock.py())) {
         (Resumed::Start, _) => {
             if let Taken::Later(ticket, future) = Lock::take(lock)? {
-                SyncCall::progress(call, |progress| {
+                steps.progress(lock.py(), |progress| {
                     (progress.part, progress.place) = (Part::Entering, Place::Lock(ticket));
                 });
                 return Ok(Some(Stepped::Wait(future)));
@@ -157,7 +149,7 @@ fn enter<'py>(
         (Resumed::Woken(_), Place::Lock(ticket)) => Lock::taken(lock, ticket),
         (Resumed::Woken(_), _) => {}
     }
-    SyncCall::progress(call, |progress| (progress.part, progress.place) = (Part::Blocked, Place::Nowhere));
+    steps.progress(lock.py(), |progress| (progress.part, progress.place) = (Part::Blocked, Place::Nowhere));
     Ok(None)
 }
 
@@ -171,18 +163,18 @@ fn finish<'py>(lock: &Bound<'py, Lock>, outcome: PyResult<Stepped<'py>>) -> PyRe
 
 /// What is done with the lock held.
 fn body<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     op: Op,
     barrier: &Bound<'py, Barrier>,
     condition: &Bound<'py, Condition>,
     resumed: Option<Resumed<'py>>,
 ) -> PyResult<Stepped<'py>> {
-    let py = call.py();
+    let py = barrier.py();
     match op {
-        Op::BarrierReset | Op::BarrierAbort => {
+        Op::Reset | Op::Abort => {
             barrier.get().state.with(py, |state| {
                 state.mode = match () {
-                    () if op == Op::BarrierAbort => Mode::Broken,
+                    () if op == Op::Abort => Mode::Broken,
                     () if state.count > 0 => Mode::Resetting,
                     () => Mode::Filling,
                 };
@@ -190,83 +182,83 @@ fn body<'py>(
             Condition::notify(condition, usize::MAX)?;
             Ok(Stepped::Return(py.None().into_bound(py)))
         }
-        _ => match SyncCall::progress(call, |progress| progress.part) {
-            Part::Counted => counted(call, barrier, condition, resumed),
-            _ => blocked(call, barrier, condition, resumed),
+        _ => match steps.progress(barrier.py(), |progress| progress.part) {
+            Part::Counted => counted(steps, barrier, condition, resumed),
+            _ => blocked(steps, barrier, condition, resumed),
         },
     }
 }
 
 /// Waits while the barrier drains, and then counts in.
 fn blocked<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     barrier: &Bound<'py, Barrier>,
     condition: &Bound<'py, Condition>,
     resumed: Option<Resumed<'py>>,
 ) -> PyResult<Stepped<'py>> {
-    let py = call.py();
-    if let Waited::For(future) = wait_while_held_up(call, barrier, condition, resumed, Part::Blocked)? {
+    let py = barrier.py();
+    if let Waited::For(future) = wait_while_held_up(steps, barrier, condition, resumed, Part::Blocked)? {
         return Ok(Stepped::Wait(future));
     }
     if barrier.get().mode(py) == Mode::Broken {
         return Err(broken(py, "Barrier aborted"));
     }
     let (index, last) = barrier.get().arrive(py);
-    SyncCall::progress(call, |progress| (progress.part, progress.index) = (Part::Counted, index));
+    steps.progress(barrier.py(), |progress| (progress.part, progress.index) = (Part::Counted, index));
     if !last {
-        return counted(call, barrier, condition, None);
+        return counted(steps, barrier, condition, None);
     }
     let notified = Condition::notify(condition, usize::MAX);
-    leave(call, barrier, condition, notified)
+    leave(steps, barrier, condition, notified)
 }
 
 /// Waits for the others.
 fn counted<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     barrier: &Bound<'py, Barrier>,
     condition: &Bound<'py, Condition>,
     resumed: Option<Resumed<'py>>,
 ) -> PyResult<Stepped<'py>> {
-    let outcome = match wait_while_held_up(call, barrier, condition, resumed, Part::Counted) {
+    let outcome = match wait_while_held_up(steps, barrier, condition, resumed, Part::Counted) {
         Ok(Waited::For(future)) => return Ok(Stepped::Wait(future)),
-        Ok(Waited::Over) => match barrier.get().mode(call.py()) {
-            Mode::Broken | Mode::Resetting => Err(broken(call.py(), "Abort or reset of barrier")),
+        Ok(Waited::Over) => match barrier.get().mode(barrier.py()) {
+            Mode::Broken | Mode::Resetting => Err(broken(barrier.py(), "Abort or reset of barrier")),
             _ => Ok(()),
         },
         Err(error) => Err(error),
     };
-    leave(call, barrier, condition, outcome)
+    leave(steps, barrier, condition, outcome)
 }
 
 /// Counts out.
 fn leave<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     barrier: &Bound<'py, Barrier>,
     condition: &Bound<'py, Condition>,
     outcome: PyResult<()>,
 ) -> PyResult<Stepped<'py>> {
-    if barrier.get().leave(call.py()) {
+    if barrier.get().leave(barrier.py()) {
         Condition::notify(condition, usize::MAX)?;
     }
     outcome?;
-    let index = SyncCall::progress(call, |progress| progress.index);
-    Ok(Stepped::Return(index.into_bound_py_any(call.py())?))
+    let index = steps.progress(barrier.py(), |progress| progress.index);
+    Ok(Stepped::Return(index.into_bound_py_any(barrier.py())?))
 }
 
 /// `condition.wait_for(...)`: until the barrier does not hold up one at this part.
 fn wait_while_held_up<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     barrier: &Bound<'py, Barrier>,
     condition: &Bound<'py, Condition>,
     resumed: Option<Resumed<'py>>,
     part: Part,
 ) -> PyResult<Waited<'py>> {
     let mut waited = match resumed {
-        Some(resumed) => Condition::go_on(condition, call, resumed)?,
+        Some(resumed) => Condition::go_on(condition, steps, resumed)?,
         None => Waited::Over,
     };
-    while matches!(waited, Waited::Over) && barrier.get().mode(call.py()).holds_up(part) {
-        waited = Condition::wait(condition, call, (WaitReason::Barrier, barrier.as_any()))?;
+    while matches!(waited, Waited::Over) && barrier.get().mode(barrier.py()).holds_up(part) {
+        waited = Condition::wait(condition, steps, (WaitReason::Barrier, barrier.as_any()))?;
     }
     Ok(waited)
 }
@@ -306,29 +298,29 @@ impl Barrier {
     /// Wait until all have arrived; a number of one's own, 0 to `parties` - 1. BrokenBarrierError where the barrier is
     /// reset or aborted. Corresponds to `asyncio.Barrier.wait`.
     fn wait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        SyncCall::create(slf.as_any(), Op::BarrierWait)
+        SyncCall::create(slf.py(), Op::Wait, slf.into())
     }
 
     /// Have those who wait raise BrokenBarrierError, and start anew. Corresponds to `asyncio.Barrier.reset`.
     fn reset<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        SyncCall::create(slf.as_any(), Op::BarrierReset)
+        SyncCall::create(slf.py(), Op::Reset, slf.into())
     }
 
     /// Have those who wait, and whoever comes, raise BrokenBarrierError. Corresponds to `asyncio.Barrier.abort`.
     fn abort<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        SyncCall::create(slf.as_any(), Op::BarrierAbort)
+        SyncCall::create(slf.py(), Op::Abort, slf.into())
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         if slf.getattr(intern!(slf.py(), "wait"))?.is_instance_of::<pyo3::types::PyCFunction>() {
-            return SyncCall::create(slf.as_any(), Op::BarrierEnter);
+            return SyncCall::create(slf.py(), Op::Enter, slf.into());
         }
         names::barrier_class(slf.py())?.call_method1(intern!(slf.py(), "__aenter__"), (slf,))
     }
 
     #[pyo3(signature = (*_args))]
     fn __aexit__<'py>(slf: &Bound<'py, Self>, _args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        SyncCall::create(slf.as_any(), Op::BarrierExit)
+        SyncCall::create(slf.py(), Op::Exit, slf.into())
     }
 
     /// How many tasks it takes. Corresponds to `asyncio.Barrier.parties`.

@@ -15,10 +15,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::call::{Op, Place, SyncCall, is_cancellation};
+use super::call::SyncCall;
 use super::crowd::Crowd;
 use super::lock::{Lock, Taken};
 use super::primitive::{Primitive, is_plain, shown};
+use super::steps::{Op, Place, Steps, is_cancellation};
 use crate::cell::{Cell, Slot};
 use crate::coroutine::{Resumed, Stepped};
 use crate::names;
@@ -27,8 +28,8 @@ use crate::task::{Future, WaitReason};
 struct State {
     /// The lock, of whatever class; none before `__init__`.
     lock: Slot,
-    /// The class has our methods, and the lock is one of ours that nobody has changed.
-    plain: bool,
+    /// The same, if it is one of ours, and neither class has methods of its own.
+    plain_lock: Slot<Lock>,
 }
 
 /// The native half of `tideloop.Condition`.
@@ -52,9 +53,7 @@ impl Condition {
     /// The lock, if everything about the condition is ours.
     #[inline]
     pub fn plain_lock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Lock>> {
-        let lock = self.state.with(py, |state| if state.plain { state.lock.cloned(py) } else { None })?;
-        // `_start` has checked it; a cast costs little.
-        lock.into_bound(py).cast_into().ok()
+        self.state.with(py, |state| state.plain_lock.cloned(py)).map(|lock| lock.into_bound(py))
     }
 
     /// The lock of a condition in a native coroutine, which is made only where it is ours.
@@ -72,7 +71,7 @@ impl Condition {
     /// `locked()`.
     pub fn is_locked(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match slf.get().plain_lock(slf.py()) {
-            Some(lock) => Ok(lock.get().is_locked(slf.py())),
+            Some(lock) => Ok(Lock::is_locked(&lock)),
             None => slf.call_method0(intern!(slf.py(), "locked"))?.is_truthy(),
         }
     }
@@ -94,13 +93,9 @@ impl Condition {
 
     /// Starts a wait.
     #[inline]
-    pub fn wait<'py>(
-        slf: &Bound<'py, Self>,
-        call: &Bound<'py, SyncCall>,
-        shown: Shown<'_, 'py>,
-    ) -> PyResult<Waited<'py>> {
+    pub fn wait<'py>(slf: &Bound<'py, Self>, steps: &Steps, shown: Shown<'_, 'py>) -> PyResult<Waited<'py>> {
         let lock = slf.get().own_lock(slf.py())?;
-        if !lock.get().is_locked(slf.py()) {
+        if !Lock::is_locked(&lock) {
             return Err(PyRuntimeError::new_err("cannot wait on un-acquired lock"));
         }
         let future = if cfg!(Py_3_13) {
@@ -111,30 +106,26 @@ impl Condition {
             Lock::give_back(&lock)?;
             match crowd(slf).future(slf.as_any(), shown) {
                 Ok(future) => future,
-                Err(error) => return Self::take_back(slf, call, &lock, Some(error)),
+                Err(error) => return Self::take_back(slf, steps, &lock, Some(error)),
             }
         };
-        SyncCall::stand(call, Place::Crowd(crowd(slf).enter(future.as_any())));
+        steps.stand(slf.py(), Place::Crowd(crowd(slf).enter(future.as_any())));
         Ok(Waited::For(future))
     }
 
     /// Goes on with a wait.
     #[inline]
-    pub fn go_on<'py>(
-        slf: &Bound<'py, Self>,
-        call: &Bound<'py, SyncCall>,
-        resumed: Resumed<'py>,
-    ) -> PyResult<Waited<'py>> {
+    pub fn go_on<'py>(slf: &Bound<'py, Self>, steps: &Steps, resumed: Resumed<'py>) -> PyResult<Waited<'py>> {
         let lock = slf.get().own_lock(slf.py())?;
-        match (SyncCall::place(call), resumed) {
+        match (steps.place(slf.py()), resumed) {
             (Place::Crowd(ticket), resumed) => {
                 crowd(slf).leave(slf.py(), ticket);
                 let error =
                     if let Resumed::Thrown(exception, _) = resumed { Some(PyErr::from_value(exception)) } else { None };
-                Self::take_back(slf, call, &lock, error)
+                Self::take_back(slf, steps, &lock, error)
             }
             (Place::Lock(ticket), Resumed::Thrown(exception, _)) => {
-                SyncCall::stand(call, Place::Nowhere);
+                steps.stand(slf.py(), Place::Nowhere);
                 Lock::give_up(&lock, ticket, &exception)?;
                 if !is_cancellation(&exception)? {
                     return Self::failed(slf, PyErr::from_value(exception));
@@ -143,11 +134,11 @@ impl Condition {
                     true => PyErr::from_value(exception),
                     false => PyErr::from_value(names::cancelled_error(slf.py())?.call0()?),
                 };
-                Self::take_back(slf, call, &lock, Some(error))
+                Self::take_back(slf, steps, &lock, Some(error))
             }
             (Place::Lock(ticket), _) => {
                 Lock::taken(&lock, ticket);
-                Self::over(slf, call)
+                Self::over(slf, steps)
             }
             (Place::Nowhere, Resumed::Thrown(exception, _)) => Err(PyErr::from_value(exception)),
             (Place::Nowhere, _) => Ok(Waited::Over),
@@ -157,20 +148,20 @@ impl Condition {
     /// Takes the lock again, and raises `error` when it has it, or what was to be raised before.
     fn take_back<'py>(
         slf: &Bound<'py, Self>,
-        call: &Bound<'py, SyncCall>,
+        steps: &Steps,
         lock: &Bound<'py, Lock>,
         error: Option<PyErr>,
     ) -> PyResult<Waited<'py>> {
         let py = slf.py();
-        SyncCall::stand(call, Place::Nowhere);
+        steps.stand(slf.py(), Place::Nowhere);
         if let Some(error) = error {
             let error = Some(error.into_value(py).into_any());
-            drop(SyncCall::progress(call, |progress| progress.error.replace(error)));
+            drop(steps.progress(slf.py(), |progress| progress.error.replace(error)));
         }
         match Lock::take(lock) {
-            Ok(Taken::Now) => Self::over(slf, call),
+            Ok(Taken::Now) => Self::over(slf, steps),
             Ok(Taken::Later(ticket, future)) => {
-                SyncCall::stand(call, Place::Lock(ticket));
+                steps.stand(slf.py(), Place::Lock(ticket));
                 Ok(Waited::For(future))
             }
             Err(error) => Self::failed(slf, error),
@@ -179,8 +170,8 @@ impl Condition {
 
     /// The lock is held again.
     #[inline]
-    fn over<'py>(slf: &Bound<'py, Self>, call: &Bound<'py, SyncCall>) -> PyResult<Waited<'py>> {
-        let error = SyncCall::progress(call, |progress| {
+    fn over<'py>(slf: &Bound<'py, Self>, steps: &Steps) -> PyResult<Waited<'py>> {
+        let error = steps.progress(slf.py(), |progress| {
             progress.place = Place::Nowhere;
             progress.error.take()
         });
@@ -202,33 +193,33 @@ impl Condition {
 /// A step of `wait()` and `wait_for()`.
 #[inline]
 pub fn run<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     op: Op,
     condition: &Bound<'py, Condition>,
     resumed: Resumed<'py>,
 ) -> PyResult<Stepped<'py>> {
-    let py = call.py();
+    let py = condition.py();
     let shown = (WaitReason::Condition, condition.as_any());
     let mut waited = match resumed {
-        Resumed::Start if op == Op::ConditionWaitFor => Waited::Over,
-        Resumed::Start => Condition::wait(condition, call, shown)?,
-        resumed => Condition::go_on(condition, call, resumed)?,
+        Resumed::Start if op == Op::WaitFor => Waited::Over,
+        Resumed::Start => Condition::wait(condition, steps, shown)?,
+        resumed => Condition::go_on(condition, steps, resumed)?,
     };
     loop {
         if let Waited::For(future) = waited {
             return Ok(Stepped::Wait(future));
         }
-        if op == Op::ConditionWait {
+        if op == Op::Wait {
             return Ok(Stepped::Return(PyBool::new(py, true).to_owned().into_any()));
         }
-        let Some(predicate) = SyncCall::progress(call, |progress| progress.predicate.cloned(py)) else {
+        let Some(predicate) = steps.progress(py, |progress| progress.predicate.cloned(py)) else {
             return Err(PyRuntimeError::new_err("coroutine was taken apart"));
         };
         let result = predicate.bind(py).call0()?;
         if result.is_truthy()? {
             return Ok(Stepped::Return(result));
         }
-        waited = Condition::wait(condition, call, shown)?;
+        waited = Condition::wait(condition, steps, shown)?;
     }
 }
 
@@ -242,23 +233,20 @@ impl Condition {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let plain = is_plain::<Self>(class, &["acquire", "release", "locked", "wait"])?;
-        let state = State { lock: Slot::EMPTY, plain };
-        Ok(PyClassInitializer::from(Primitive::new()).add_subclass(Self { state: Cell::new(state) }))
+        let plain = is_plain(class, &["acquire", "release", "locked", "wait"])?;
+        let state = State { lock: Slot::EMPTY, plain_lock: Slot::EMPTY };
+        Ok(PyClassInitializer::from(Primitive::new(plain)).add_subclass(Self { state: Cell::new(state) }))
     }
 
     /// What `__init__` does; whether the lock is one whose methods have to be looked up.
     #[pyo3(signature = (lock, /))]
-    fn _start(&self, lock: &Bound<'_, PyAny>) -> bool {
+    fn _start(slf: &Bound<'_, Self>, lock: &Bound<'_, PyAny>) -> bool {
         let py = lock.py();
-        let ours = lock.cast::<Lock>().is_ok_and(|lock| lock.get().is_plain(py));
-        let kept = lock.clone().unbind();
-        let (old, plain) = self.state.with(py, |state| {
-            state.plain &= ours;
-            (state.lock.replace(Some(kept)), state.plain)
-        });
-        drop(old);
-        !plain
+        let ours = lock.cast::<Lock>().ok().filter(|lock| Lock::is_plain(lock)).map(|lock| lock.clone().unbind());
+        let (kept, ours) = (lock.clone().unbind(), ours.filter(|_| crowd(slf).is_plain()));
+        let is_foreign = ours.is_none();
+        drop(slf.get().state.with(py, |state| (state.lock.replace(Some(kept)), state.plain_lock.replace(ours))));
+        is_foreign
     }
 
     /// The lock.
@@ -267,18 +255,12 @@ impl Condition {
         self.lock(py)
     }
 
-    /// Whether everything about it is ours.
-    #[getter]
-    fn _is_plain(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.plain)
-    }
-
     /// Wait until `predicate()` is true; that value. Corresponds to `asyncio.Condition.wait_for`.
     fn wait_for<'py>(slf: &Bound<'py, Self>, predicate: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if slf.get().plain_lock(slf.py()).is_none() {
             return names::condition_class(slf.py())?.call_method1(intern!(slf.py(), "wait_for"), (slf, predicate));
         }
-        SyncCall::create_with(slf.as_any(), Op::ConditionWaitFor, Slot::holding(predicate.clone().unbind()))
+        SyncCall::create_with(slf.py(), Op::WaitFor, slf.into(), Slot::holding(predicate.clone().unbind()))
     }
 
     /// Wake all who wait. Corresponds to `asyncio.Condition.notify_all`.
@@ -292,17 +274,22 @@ impl Condition {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.state.during_gc(|state| state.lock.visit(&visit)).unwrap_or(Ok(()))
+        let visit_all = |state: &State| {
+            state.lock.visit(&visit)?;
+            state.plain_lock.visit(&visit)
+        };
+        self.state.during_gc(visit_all).unwrap_or(Ok(()))
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        drop(self.state.with(py, |state| state.lock.take()));
+        drop(self.state.with(py, |state| (state.lock.take(), state.plain_lock.take())));
     }
 }
 
 impl Drop for Condition {
     fn drop(&mut self) {
-        drop(self.state.get_mut().lock.take());
+        let state = self.state.get_mut();
+        drop((state.lock.take(), state.plain_lock.take()));
     }
 }
 

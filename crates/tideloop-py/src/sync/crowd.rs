@@ -4,6 +4,8 @@
 //! in the queue for a while after it was woken or cancelled, and whoever comes meanwhile queues up behind it. What a
 //! program has put into `_waiters` is asked by name whether it is done; everything of ours is a native future.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -24,13 +26,45 @@ struct Waiting {
     event_loop: LoopSlot,
 }
 
-/// The waiters of one primitive; one pointer without memory until somebody waits.
-pub struct Crowd(Cell<Option<Box<Waiting>>>);
+/// Two flags of a primitive that are as cheap as can be: most primitives have no other state.
+pub struct Flags {
+    /// A lock is locked, an event is set.
+    on: AtomicBool,
+    /// The class has our methods.
+    plain: AtomicBool,
+}
+
+/// The waiters of one primitive; one pointer without memory until somebody waits. The flags lie in its padding.
+pub struct Crowd(Cell<Option<Box<Waiting>>, Flags>);
+
+const _: () = assert!(size_of::<Crowd>() == 16);
 
 impl Crowd {
     /// Nobody.
-    pub const fn new() -> Self {
-        Self(Cell::new(None))
+    pub const fn new(plain: bool) -> Self {
+        let flags = Flags { on: AtomicBool::new(false), plain: AtomicBool::new(plain) };
+        Self(Cell::with_beside(None, flags))
+    }
+
+    /// Whether the lock is locked, or the event set.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.0.beside().on.load(Ordering::Relaxed)
+    }
+
+    /// Locks or unlocks the lock, or sets or clears the event: how it was before.
+    #[inline]
+    pub fn switch(&self, _py: Python<'_>, on: bool) -> bool {
+        let flag = &self.0.beside().on;
+        let before = flag.load(Ordering::Relaxed);
+        flag.store(on, Ordering::Relaxed);
+        before
+    }
+
+    /// Whether nobody has overridden what `async with` and conditions use.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.0.beside().plain.load(Ordering::Relaxed)
     }
 
     /// How many wait, or are about to go on.
@@ -125,8 +159,8 @@ impl Crowd {
     #[inline]
     pub fn wake_first(&self, py: Python<'_>) -> PyResult<()> {
         match self.next(py, None) {
-            Some((_, waiter)) if !is_done(&waiter)? => wake(&waiter, true),
-            _ => Ok(()),
+            Some((_, waiter)) => wake_if_pending(&waiter, true).map(drop),
+            None => Ok(()),
         }
     }
 
@@ -150,9 +184,12 @@ impl Crowd {
     #[inline]
     pub fn wake(&self, py: Python<'_>, count: usize, value: bool) -> PyResult<()> {
         let mut previous = None;
-        for _ in 0..count {
-            let Some((ticket, waiter)) = self.pending(py, previous)? else { break };
-            wake(&waiter, value)?;
+        let mut left = count;
+        while left > 0 {
+            let Some((ticket, waiter)) = self.next(py, previous) else { break };
+            if wake_if_pending(&waiter, value)? {
+                left -= 1;
+            }
             previous = Some(ticket);
         }
         Ok(())
@@ -241,6 +278,19 @@ fn is_cancelled(waiter: &Bound<'_, PyAny>) -> PyResult<bool> {
         Some(future) => Ok(future.get().is_cancelled(waiter.py())),
         None => waiter.call_method0(intern!(waiter.py(), "cancelled"))?.is_truthy(),
     }
+}
+
+/// `waiter.set_result(value)`, if it is pending; whether it was.
+#[inline]
+fn wake_if_pending(waiter: &Bound<'_, PyAny>, value: bool) -> PyResult<bool> {
+    if let Some(future) = exact_future(waiter) {
+        return Future::finish_if_pending(future, PyBool::new(waiter.py(), value).to_owned().into_any());
+    }
+    if is_done(waiter)? {
+        return Ok(false);
+    }
+    wake(waiter, value)?;
+    Ok(true)
 }
 
 /// `waiter.set_result(value)`.

@@ -3,36 +3,33 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
-use super::call::{Place, SyncCall};
 use super::crowd::Crowd;
 use super::primitive::{Primitive, shown};
-use crate::cell::Cell;
+use super::steps::{Place, Steps};
 use crate::coroutine::{Resumed, Stepped};
 use crate::task::WaitReason;
 
 /// The native half of `tideloop.Event`.
 #[pyclass(frozen, subclass, extends = Primitive, module = "tideloop._native")]
-pub struct Event {
-    is_set: Cell<bool>,
-}
+pub struct Event;
 
 impl Event {
     /// `is_set()`.
     #[inline]
-    pub fn is_set(&self, py: Python<'_>) -> bool {
-        self.is_set.with(py, |is_set| *is_set)
+    pub fn is_set(slf: &Bound<'_, Self>) -> bool {
+        crowd(slf).is_on()
     }
 
-    /// `clear()`, and the first half of `set()`: what it was before.
+    /// `clear()`.
     #[inline]
-    pub fn assign(&self, py: Python<'_>, value: bool) -> bool {
-        self.is_set.with(py, |is_set| std::mem::replace(is_set, value))
+    pub fn unset(slf: &Bound<'_, Self>) {
+        crowd(slf).switch(slf.py(), false);
     }
 
     /// `set()`: wakes everyone, in order.
     #[inline]
     pub fn set(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().assign(slf.py(), true) {
+        if crowd(slf).switch(slf.py(), true) {
             return Ok(());
         }
         crowd(slf).wake(slf.py(), usize::MAX, true)
@@ -41,30 +38,30 @@ impl Event {
 
 /// A step of `wait()`.
 #[inline]
-pub fn run<'py>(
-    call: &Bound<'py, SyncCall>,
-    event: &Bound<'py, Event>,
-    resumed: Resumed<'py>,
-) -> PyResult<Stepped<'py>> {
-    let py = call.py();
-    match (resumed, SyncCall::place(call)) {
-        (Resumed::Start, _) => {
-            if !event.get().is_set(py) {
+pub fn run<'py>(steps: &Steps, event: &Bound<'py, Event>, resumed: Resumed<'py>) -> PyResult<Stepped<'py>> {
+    let py = event.py();
+    match resumed {
+        Resumed::Start => {
+            if !Event::is_set(event) {
                 let (ticket, future) = crowd(event).join(event.as_any(), WaitReason::Event)?;
-                SyncCall::stand(call, Place::Crowd(ticket));
+                steps.stand(py, Place::Crowd(ticket));
                 return Ok(Stepped::Wait(future));
             }
         }
-        (Resumed::Woken(_), Place::Crowd(ticket)) => crowd(event).leave(py, ticket),
-        (Resumed::Woken(_), _) => {}
-        (Resumed::Thrown(exception, _), place) => {
-            if let Place::Crowd(ticket) = place {
-                crowd(event).leave(py, ticket);
-            }
+        Resumed::Woken(_) => leave(steps, event),
+        Resumed::Thrown(exception, _) => {
+            leave(steps, event);
             return Err(PyErr::from_value(exception));
         }
     }
     Ok(Stepped::Return(PyBool::new(py, true).to_owned().into_any()))
+}
+
+#[inline]
+fn leave(steps: &Steps, event: &Bound<'_, Event>) {
+    if let Some(ticket) = steps.ticket(event.py()) {
+        crowd(event).leave(event.py(), ticket);
+    }
 }
 
 #[pymethods]
@@ -72,23 +69,23 @@ impl Event {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(Primitive::new()).add_subclass(Self { is_set: Cell::new(false) })
+        PyClassInitializer::from(Primitive::new(true)).add_subclass(Self)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let extra = if slf.get().is_set(slf.py()) { "set" } else { "unset" };
+        let extra = if Self::is_set(slf) { "set" } else { "unset" };
         shown(slf.as_any(), extra, crowd(slf).len(slf.py()))
     }
 
     #[getter(_value)]
-    fn get_value(&self, py: Python<'_>) -> bool {
-        self.is_set(py)
+    fn get_value(slf: &Bound<'_, Self>) -> bool {
+        Self::is_set(slf)
     }
 
     #[setter(_value)]
-    fn assign_value(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn assign_value(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let is_set = value.is_truthy()?;
-        self.assign(value.py(), is_set);
+        crowd(slf).switch(slf.py(), is_set);
         Ok(())
     }
 }

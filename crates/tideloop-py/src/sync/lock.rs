@@ -5,24 +5,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use tideloop_core::wait_queue::Ticket;
 
-use super::call::{Op, Place, SyncCall, is_cancellation};
 use super::crowd::Crowd;
 use super::primitive::{Primitive, is_plain, shown};
-use crate::cell::Cell;
+use super::steps::{Op, Place, Steps, is_cancellation};
 use crate::coroutine::{Resumed, Stepped};
 use crate::task::{Future, WaitReason};
 
-struct State {
-    locked: bool,
-    /// Its class has our `acquire` and `release`.
-    plain: bool,
-}
-
 /// The native half of `tideloop.Lock`.
 #[pyclass(frozen, subclass, extends = Primitive, module = "tideloop._native")]
-pub struct Lock {
-    state: Cell<State>,
-}
+pub struct Lock;
 
 /// How it went to take a lock.
 pub enum Taken<'py> {
@@ -33,26 +24,16 @@ pub enum Taken<'py> {
 }
 
 impl Lock {
-    /// One that is not locked; `plain` as [`is_plain`] says.
-    pub const fn new(plain: bool) -> Self {
-        Self { state: Cell::new(State { locked: false, plain }) }
-    }
-
     /// Whether nobody has overridden what `async with` and conditions use.
     #[inline]
-    pub fn is_plain(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.plain)
+    pub fn is_plain(slf: &Bound<'_, Self>) -> bool {
+        crowd(slf).is_plain()
     }
 
     /// `locked()`.
     #[inline]
-    pub fn is_locked(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.locked)
-    }
-
-    #[inline]
-    fn set_locked(&self, py: Python<'_>, locked: bool) -> bool {
-        self.state.with(py, |state| std::mem::replace(&mut state.locked, locked))
+    pub fn is_locked(slf: &Bound<'_, Self>) -> bool {
+        crowd(slf).is_on()
     }
 
     /// Takes the lock, or queues up for it. Whoever comes while others wait queues up behind them, also when the lock
@@ -60,9 +41,8 @@ impl Lock {
     #[inline]
     pub fn take<'py>(slf: &Bound<'py, Self>) -> PyResult<Taken<'py>> {
         let py = slf.py();
-        let lock = slf.get();
-        if !lock.is_locked(py) && crowd(slf).all_cancelled(py)? {
-            lock.set_locked(py, true);
+        if !Self::is_locked(slf) && crowd(slf).all_cancelled(py)? {
+            crowd(slf).switch(py, true);
             return Ok(Taken::Now);
         }
         let (ticket, future) = crowd(slf).join(slf.as_any(), WaitReason::Lock)?;
@@ -73,13 +53,13 @@ impl Lock {
     #[inline]
     pub fn taken(slf: &Bound<'_, Self>, ticket: Ticket) {
         crowd(slf).leave(slf.py(), ticket);
-        slf.get().set_locked(slf.py(), true);
+        crowd(slf).switch(slf.py(), true);
     }
 
     /// One who queued up gives up. If it had been woken before it was cancelled, the next one is woken instead.
     pub fn give_up(slf: &Bound<'_, Self>, ticket: Ticket, exception: &Bound<'_, PyAny>) -> PyResult<()> {
         crowd(slf).leave(slf.py(), ticket);
-        if is_cancellation(exception)? && !slf.get().is_locked(slf.py()) {
+        if is_cancellation(exception)? && !Self::is_locked(slf) {
             crowd(slf).wake_first(slf.py())?;
         }
         Ok(())
@@ -88,7 +68,7 @@ impl Lock {
     /// `release()`.
     #[inline]
     pub fn give_back(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if !slf.get().set_locked(slf.py(), false) {
+        if !crowd(slf).switch(slf.py(), false) {
             return Err(PyRuntimeError::new_err("Lock is not acquired."));
         }
         crowd(slf).wake_first(slf.py())
@@ -97,34 +77,33 @@ impl Lock {
 
 /// A step of `acquire()`, `__aenter__` and `__aexit__`.
 #[inline]
-pub fn run<'py>(
-    call: &Bound<'py, SyncCall>,
-    op: Op,
-    lock: &Bound<'py, Lock>,
-    resumed: Resumed<'py>,
-) -> PyResult<Stepped<'py>> {
-    let py = call.py();
+pub fn run<'py>(steps: &Steps, op: Op, lock: &Bound<'py, Lock>, resumed: Resumed<'py>) -> PyResult<Stepped<'py>> {
+    let py = lock.py();
     let none = || Ok(Stepped::Return(py.None().into_bound(py)));
-    match (resumed, SyncCall::place(call)) {
-        (Resumed::Start, _) if op == Op::LockExit => {
+    match resumed {
+        Resumed::Start if op == Op::Exit => {
             Lock::give_back(lock)?;
             return none();
         }
-        (Resumed::Start, _) => {
+        Resumed::Start => {
             if let Taken::Later(ticket, future) = Lock::take(lock)? {
-                SyncCall::stand(call, Place::Crowd(ticket));
+                steps.stand(py, Place::Crowd(ticket));
                 return Ok(Stepped::Wait(future));
             }
         }
-        (Resumed::Woken(_), Place::Crowd(ticket)) => Lock::taken(lock, ticket),
-        (Resumed::Thrown(exception, _), Place::Crowd(ticket)) => {
-            Lock::give_up(lock, ticket, &exception)?;
+        Resumed::Woken(_) => {
+            if let Some(ticket) = steps.ticket(py) {
+                Lock::taken(lock, ticket);
+            }
+        }
+        Resumed::Thrown(exception, _) => {
+            if let Some(ticket) = steps.ticket(py) {
+                Lock::give_up(lock, ticket, &exception)?;
+            }
             return Err(PyErr::from_value(exception));
         }
-        (Resumed::Thrown(exception, _), _) => return Err(PyErr::from_value(exception)),
-        (Resumed::Woken(_), _) => {}
     }
-    if op == Op::LockEnter { none() } else { Ok(Stepped::Return(PyBool::new(py, true).to_owned().into_any())) }
+    if op == Op::Enter { none() } else { Ok(Stepped::Return(PyBool::new(py, true).to_owned().into_any())) }
 }
 
 #[pymethods]
@@ -137,24 +116,24 @@ impl Lock {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let plain = is_plain::<Self>(class, &["acquire", "release"])?;
-        Ok(PyClassInitializer::from(Primitive::new()).add_subclass(Self::new(plain)))
+        let plain = is_plain(class, &["acquire", "release"])?;
+        Ok(PyClassInitializer::from(Primitive::new(plain)).add_subclass(Self))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let extra = if slf.get().is_locked(slf.py()) { "locked" } else { "unlocked" };
+        let extra = if Self::is_locked(slf) { "locked" } else { "unlocked" };
         shown(slf.as_any(), extra, crowd(slf).len(slf.py()))
     }
 
     #[getter(_locked)]
-    fn get_locked(&self, py: Python<'_>) -> bool {
-        self.is_locked(py)
+    fn get_locked(slf: &Bound<'_, Self>) -> bool {
+        Self::is_locked(slf)
     }
 
     #[setter(_locked)]
-    fn assign_locked(&self, locked: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = locked.is_truthy()?;
-        self.set_locked(locked.py(), value);
+    fn assign_locked(slf: &Bound<'_, Self>, locked: &Bound<'_, PyAny>) -> PyResult<()> {
+        let locked = locked.is_truthy()?;
+        crowd(slf).switch(slf.py(), locked);
         Ok(())
     }
 }

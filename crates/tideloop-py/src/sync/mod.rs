@@ -10,8 +10,11 @@ mod call;
 mod condition;
 mod count;
 mod crowd;
+#[cfg(not(Py_3_14))]
+mod entry;
 mod event;
 mod lock;
+mod owner;
 mod primitive;
 mod queue;
 mod queue_call;
@@ -19,18 +22,23 @@ mod queue_general;
 mod queue_hooks;
 mod queue_methods;
 mod semaphore;
+mod steps;
 mod waiters;
 
 use pyo3::prelude::*;
 use pyo3::wrap_pyfunction;
 
-pub use call::{Op, SyncCall};
+pub use call::SyncCall;
 pub use condition::Condition;
+#[cfg(not(Py_3_14))]
+pub use entry::{Entrance, EntryCall, Kind as EntryKind};
 pub use event::Event;
 pub use lock::Lock;
+pub use owner::Subject;
 pub use queue::Queue;
 pub use queue_call::QueueCall;
 pub use semaphore::Semaphore;
+pub use steps::Op;
 
 use crate::slots;
 
@@ -38,13 +46,17 @@ use crate::slots;
 pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     slots::coroutine::register::<SyncCall>(module)?;
-    slots::primitives::install(py)?;
+    #[cfg(not(Py_3_14))]
+    {
+        slots::entries::install(py);
+        slots::coroutine::register::<EntryCall>(module)?;
+    }
     module.setattr("_Primitive", py.get_type::<primitive::Primitive>())?;
     module.setattr("Lock", py.get_type::<Lock>())?;
     module.setattr("Event", py.get_type::<Event>())?;
     module.setattr("Semaphore", py.get_type::<Semaphore>())?;
     module.setattr("Condition", py.get_type::<Condition>())?;
     module.setattr("Barrier", py.get_type::<barrier::Barrier>())?;
-    module.setattr("_set_plain_primitives", wrap_pyfunction!(primitive::set_plain_primitives, module)?)?;
+    module.setattr("_register_primitives", wrap_pyfunction!(primitive::register_primitives, module)?)?;
     queue_methods::init(module)
 }

@@ -1,13 +1,14 @@
 //! What all primitives have: a crowd, and how Python sees it.
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::type_object::PyTypeInfo;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::crowd::Crowd;
 use super::waiters::{self, Waiters};
+use crate::slots;
 
 /// The base of the native halves of `Lock`, `Event`, `Semaphore` and `Condition`.
 #[pyclass(frozen, subclass, module = "tideloop._native")]
@@ -16,9 +17,9 @@ pub struct Primitive {
 }
 
 impl Primitive {
-    /// One that nobody waits for.
-    pub const fn new() -> Self {
-        Self { crowd: Crowd::new() }
+    /// One that nobody waits for; `plain` as [`is_plain`] says.
+    pub const fn new(plain: bool) -> Self {
+        Self { crowd: Crowd::new(plain) }
     }
 
     /// Who waits.
@@ -61,23 +62,44 @@ impl Primitive {
     }
 }
 
-/// The classes of the package that derive from ours and override nothing.
+/// The classes of the package that derive from ours: they have our methods.
 static PLAIN: PyOnceLock<Vec<Py<PyType>>> = PyOnceLock::new();
 
-/// Remembers the package's own classes, so that making an instance of one needs no look at its methods.
+/// Puts the hot methods into the package's own classes, and remembers them.
 #[pyfunction]
-#[pyo3(name = "_set_plain_primitives")]
-pub fn set_plain_primitives(py: Python<'_>, classes: Vec<Py<PyType>>) {
-    let _ = PLAIN.set(py, classes);
+#[pyo3(name = "_register_primitives", signature = (lock, event, condition, semaphore, bounded_semaphore, /))]
+pub fn register_primitives(
+    lock: &Bound<'_, PyType>,
+    event: &Bound<'_, PyType>,
+    condition: &Bound<'_, PyType>,
+    semaphore: &Bound<'_, PyType>,
+    bounded_semaphore: &Bound<'_, PyType>,
+) -> PyResult<()> {
+    if PLAIN.get(lock.py()).is_some() {
+        return Err(PyRuntimeError::new_err("the primitives have been registered"));
+    }
+    slots::primitives::install(lock, event, condition, [semaphore, bounded_semaphore])?;
+    let plain = [lock, condition, semaphore, bounded_semaphore].map(|class| class.clone().unbind());
+    let _ = PLAIN.set(lock.py(), plain.into());
+    Ok(())
 }
 
-/// Whether `class` has the `methods` of its native base `T`, so that they may be called without being looked up.
-pub fn is_plain<T: PyTypeInfo>(class: &Bound<'_, PyType>, methods: &[&str]) -> PyResult<bool> {
-    let py = class.py();
-    if PLAIN.get(py).is_some_and(|known| known.iter().any(|one| one.is(class))) {
+/// Whether `class` has the `methods` that we have put into the package's classes, so that they may be called without
+/// being looked up.
+pub fn is_plain(class: &Bound<'_, PyType>, methods: &[&str]) -> PyResult<bool> {
+    let Some(known) = PLAIN.get(class.py()) else { return Ok(false) };
+    if known.iter().any(|one| one.is(class)) {
         return Ok(true);
     }
-    let base = T::type_object(py);
+    for base in known.iter().map(|one| one.bind(class.py())) {
+        if class.is_subclass(base)? {
+            return has_methods_of(class, base, methods);
+        }
+    }
+    Ok(false)
+}
+
+fn has_methods_of(class: &Bound<'_, PyType>, base: &Bound<'_, PyType>, methods: &[&str]) -> PyResult<bool> {
     for method in methods {
         if !class.getattr(*method)?.is(&base.getattr(*method)?) {
             return Ok(false);

@@ -5,10 +5,10 @@ use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
-use super::call::{Op, Place, SyncCall, is_cancellation};
 use super::count::Count;
 use super::crowd::{Crowd, wake};
 use super::primitive::{Primitive, is_plain, shown};
+use super::steps::{Op, Place, Steps, is_cancellation};
 use crate::cell::Cell;
 use crate::coroutine::{Resumed, Stepped};
 use crate::task::{Future, WaitReason};
@@ -17,8 +17,6 @@ struct State {
     value: Count,
     /// Of a bounded one: what the value never exceeds.
     bound: Option<Count>,
-    /// Its class has our `acquire`, `release` and `locked`.
-    plain: bool,
 }
 
 /// The native half of `tideloop.Semaphore` and `tideloop.BoundedSemaphore`.
@@ -30,8 +28,8 @@ pub struct Semaphore {
 impl Semaphore {
     /// Whether nobody has overridden what `async with` uses.
     #[inline]
-    pub fn is_plain(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.plain)
+    pub fn is_plain(slf: &Bound<'_, Self>) -> bool {
+        crowd(slf).is_plain()
     }
 
     #[inline]
@@ -106,39 +104,41 @@ impl Semaphore {
 /// A step of `acquire()`, `__aenter__` and `__aexit__`.
 #[inline]
 pub fn run<'py>(
-    call: &Bound<'py, SyncCall>,
+    steps: &Steps,
     op: Op,
     semaphore: &Bound<'py, Semaphore>,
     resumed: Resumed<'py>,
 ) -> PyResult<Stepped<'py>> {
-    let py = call.py();
+    let py = semaphore.py();
     let none = || Ok(Stepped::Return(py.None().into_bound(py)));
-    match (resumed, SyncCall::place(call)) {
-        (Resumed::Start, _) if op == Op::SemaphoreExit => {
+    match resumed {
+        Resumed::Start if op == Op::Exit => {
             Semaphore::give_back(semaphore)?;
             return none();
         }
-        (Resumed::Start, _) => {
+        Resumed::Start => {
             if Semaphore::is_locked(semaphore)? {
                 let (ticket, future) = crowd(semaphore).join(semaphore.as_any(), WaitReason::Semaphore)?;
-                SyncCall::stand(call, Place::Crowd(ticket));
+                steps.stand(py, Place::Crowd(ticket));
                 return Ok(Stepped::Wait(future));
             }
             semaphore.get().add(py, -1);
         }
-        (Resumed::Woken(_), Place::Crowd(ticket)) => {
-            crowd(semaphore).leave(py, ticket);
-            Semaphore::pass_on(semaphore)?;
+        Resumed::Woken(_) => {
+            if let Some(ticket) = steps.ticket(py) {
+                crowd(semaphore).leave(py, ticket);
+                Semaphore::pass_on(semaphore)?;
+            }
         }
-        (Resumed::Thrown(exception, future), Place::Crowd(ticket)) => {
-            crowd(semaphore).leave(py, ticket);
-            Semaphore::give_up(semaphore, future.as_ref(), &exception)?;
+        Resumed::Thrown(exception, future) => {
+            if let Some(ticket) = steps.ticket(py) {
+                crowd(semaphore).leave(py, ticket);
+                Semaphore::give_up(semaphore, future.as_ref(), &exception)?;
+            }
             return Err(PyErr::from_value(exception));
         }
-        (Resumed::Thrown(exception, _), _) => return Err(PyErr::from_value(exception)),
-        (Resumed::Woken(_), _) => {}
     }
-    if op == Op::SemaphoreEnter { none() } else { Ok(Stepped::Return(PyBool::new(py, true).to_owned().into_any())) }
+    if op == Op::Enter { none() } else { Ok(Stepped::Return(PyBool::new(py, true).to_owned().into_any())) }
 }
 
 #[pymethods]
@@ -151,9 +151,9 @@ impl Semaphore {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let plain = is_plain::<Self>(class, &["acquire", "release", "locked"])?;
-        let state = State { value: Count::ONE, bound: None, plain };
-        Ok(PyClassInitializer::from(Primitive::new()).add_subclass(Self { state: Cell::new(state) }))
+        let plain = is_plain(class, &["acquire", "release", "locked"])?;
+        let state = State { value: Count::ONE, bound: None };
+        Ok(PyClassInitializer::from(Primitive::new(plain)).add_subclass(Self { state: Cell::new(state) }))
     }
 
     /// What `__init__` does.

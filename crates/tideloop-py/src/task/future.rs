@@ -218,6 +218,12 @@ impl Future {
     /// Sets the result and schedules the callbacks.
     #[inline]
     pub(crate) fn finish(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
+        if Self::finish_if_pending(slf, result)? { Ok(()) } else { Err(errors::not_pending(slf)) }
+    }
+
+    /// The same; False where it was done already.
+    #[inline]
+    pub(crate) fn finish_if_pending(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<bool> {
         let py = slf.py();
         let result = result.unbind();
         let set = slf.get().state.with(py, |state| {
@@ -231,11 +237,11 @@ impl Future {
         match set {
             Ok((none, event_loop, callbacks)) => {
                 drop(none);
-                callbacks.schedule(slf, event_loop)
+                callbacks.schedule(slf, event_loop).map(|()| true)
             }
             Err(unused) => {
                 unused.drop_ref(py);
-                Err(errors::not_pending(slf))
+                Ok(false)
             }
         }
     }
