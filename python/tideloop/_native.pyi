@@ -558,14 +558,12 @@ class _Primitive:
     _waiters: Any  # deque-like: len, iteration, indexing, append, remove
     _loop: Any
 
-@disjoint_base
 class Lock(_Primitive):
     """The native half of tideloop.Lock."""
 
     _locked: bool
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
 
-@disjoint_base
 class Event(_Primitive):
     """The native half of tideloop.Event."""
 
