@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from contextvars import Context
 from ssl import SSLContext
 from types import GenericAlias, TracebackType
-from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeVar, TypeVarTuple, Unpack, final, type_check_only
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, TypeVarTuple, Unpack, final, type_check_only
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 from typing_extensions import disjoint_base

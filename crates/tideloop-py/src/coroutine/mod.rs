@@ -68,6 +68,9 @@ pub enum Stepped<'py> {
 
 /// A coroutine written in Rust. `native_coroutine!` makes the rest of it.
 pub trait NativeCoroutine: Slotted<Frozen = True> + Homed + Sync {
+    /// Whether it holds Python objects after its end, which `clear` lets go when the object dies.
+    const KEEPS_AT_END: bool = false;
+
     /// One that is done, to try out.
     fn blank() -> Self;
 

@@ -123,7 +123,7 @@ unsafe extern "C" fn dealloc<C: NativeCoroutine>(object: Object) {
         // SAFETY: the object is on its way out.
         unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
         // One that has ended has let go of everything.
-        if !silent {
+        if !silent || C::KEEPS_AT_END {
             // SAFETY: nobody else can reach the object.
             coroutine::release(py, unsafe { &*contents });
         }

@@ -68,6 +68,8 @@ impl EntryCall {
 }
 
 impl NativeCoroutine for EntryCall {
+    const KEEPS_AT_END: bool = true;
+
     fn blank() -> Self {
         Self {
             called_by: CalledBy(slots::entries::CALL),

@@ -150,8 +150,8 @@ impl Steps {
             (owner, state.progress.predicate.take(), state.progress.error.take())
         });
         owner.release(py);
-        if predicate.is_some() || error.is_some() {
-            drop((predicate, error));
+        for object in [predicate, error].into_iter().flatten() {
+            object.drop_ref(py);
         }
     }
 }
