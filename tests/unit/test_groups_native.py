@@ -94,7 +94,7 @@ def test_call_graphs_show_who_waits_for_whom(run):
         me, printed = asyncio.current_task(), io.StringIO()
 
         async def prints():
-            await turns()
+            await turns(5)
             asyncio.print_call_graph(file=printed)
 
         async def waits(task):
