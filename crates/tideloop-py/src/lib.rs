@@ -2,7 +2,6 @@
 
 mod cell;
 mod compose;
-#[allow(dead_code, unused_imports, unused_macros, reason = "those who use it come one by one")]
 mod coroutine;
 mod error;
 mod event_loop;

@@ -9,7 +9,6 @@ pub mod buffers;
 pub mod bytes;
 pub mod calls;
 pub mod classes;
-#[allow(dead_code, reason = "those who use it come one by one")]
 pub mod coroutine;
 #[cfg(not(Py_3_14))]
 pub mod entries;

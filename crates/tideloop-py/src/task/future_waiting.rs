@@ -26,7 +26,6 @@ impl Future {
         object.map(|object| object.into_bound(py))
     }
 
-    #[allow(dead_code, reason = "those who use it come one by one")]
     /// The native task that waits for it, if that is the first to wait.
     pub(crate) fn waiting_task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Task>> {
         let first =

@@ -2,7 +2,6 @@
 
 /// The kind of thing that a task waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(dead_code, reason = "those who use it come one by one")]
 pub enum WaitReason {
     /// It has not started yet.
     Start,
