@@ -217,7 +217,9 @@ pub fn step<'py, C: NativeCoroutine>(
 fn end<C: NativeCoroutine>(slf: &Bound<'_, C>) {
     let py = slf.py();
     slf.get().life().finish(py);
-    slf.get().clear(py);
+    if !C::KEEPS_AT_END {
+        slf.get().clear(py);
+    }
 }
 
 /// A coroutine does not raise `StopIteration`, which would be taken for its result.

@@ -122,10 +122,12 @@ unsafe extern "C" fn dealloc<C: NativeCoroutine>(object: Object) {
         }
         // SAFETY: the object is on its way out.
         unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
-        // One that has ended has let go of everything.
-        if !silent || C::KEEPS_AT_END {
-            // SAFETY: nobody else can reach the object.
-            coroutine::release(py, unsafe { &*contents });
+        // SAFETY: nobody else can reach the object.
+        let coroutine = unsafe { &*contents };
+        if !silent {
+            coroutine::release(py, coroutine);
+        } else if C::KEEPS_AT_END {
+            coroutine.clear(py);
         }
         // SAFETY: dropped once, here.
         unsafe { ptr::drop_in_place(contents) };

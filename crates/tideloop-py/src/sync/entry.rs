@@ -24,8 +24,8 @@ pub struct EntryCall {
     called_by: CalledBy,
     life: Life,
     steps: Steps,
-    /// Whether [`NativeCoroutine::clear`] lets the primitive go: a method that has been called once may be again.
-    lets_go: Cell<bool>,
+    /// A method that was called before may be called again, for another coroutine.
+    called: Cell<bool>,
 }
 
 impl EntryCall {
@@ -38,7 +38,7 @@ impl EntryCall {
         let steps = Steps::new(op, Owner::holding(subject), Slot::EMPTY);
         create(
             py,
-            Self { called_by: CalledBy(slots::entries::CALL), life: Life::ended(), steps, lets_go: Cell::new(true) },
+            Self { called_by: CalledBy(slots::entries::CALL), life: Life::ended(), steps, called: Cell::new(false) },
         )
     }
 
@@ -52,7 +52,7 @@ impl EntryCall {
     pub fn call<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
         let entry = slf.get();
-        if slots::entries::is_held_once(slf) && entry.lets_go.with(py, |lets_go| std::mem::replace(lets_go, false)) {
+        if slots::entries::is_held_once(slf) && !entry.called.with(py, |called| std::mem::replace(called, true)) {
             entry.life.begin_anew(py);
             return Ok(slf.clone());
         }
@@ -61,7 +61,7 @@ impl EntryCall {
             return Err(pyo3::exceptions::PyRuntimeError::new_err("the method was taken apart"));
         };
         let other = Self::create(py, op, subject)?;
-        other.get().lets_go.with(py, |lets_go| *lets_go = false);
+        other.get().called.with(py, |called| *called = true);
         other.get().life.begin_anew(py);
         Ok(other)
     }
@@ -75,7 +75,7 @@ impl NativeCoroutine for EntryCall {
             called_by: CalledBy(slots::entries::CALL),
             life: Life::ended(),
             steps: Steps::new(Op::Exit, Owner::Nobody, Slot::EMPTY),
-            lets_go: Cell::new(true),
+            called: Cell::new(false),
         }
     }
 
@@ -97,12 +97,10 @@ impl NativeCoroutine for EntryCall {
         self.steps.visit(visit)
     }
 
-    /// Called at its end as a coroutine, and at its end as an object.
+    /// At its end as an object: the method may be called again after the coroutine has ended.
     #[inline]
     fn clear(&self, py: Python<'_>) {
-        if self.lets_go.with(py, |lets_go| std::mem::replace(lets_go, true)) {
-            self.steps.clear(py);
-        }
+        self.steps.clear(py);
     }
 }
 
