@@ -150,8 +150,11 @@ impl Steps {
             (owner, state.progress.predicate.take(), state.progress.error.take())
         });
         owner.release(py);
-        for object in [predicate, error].into_iter().flatten() {
-            object.drop_ref(py);
+        if let Some(predicate) = predicate {
+            predicate.drop_ref(py);
+        }
+        if let Some(error) = error {
+            error.drop_ref(py);
         }
     }
 }

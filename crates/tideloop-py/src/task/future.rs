@@ -178,12 +178,15 @@ impl Future {
     }
 
     /// In debug mode, keeps the stack of the code that made it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remember_origin(&self, py: Python<'_>, event_loop: &LoopRef<'_>) -> PyResult<()> {
-        if errors::is_debug(event_loop)? {
-            let stack = names::extract_stack(py)?.call0()?.unbind();
-            self.state.with(py, |state| state.rare().source_traceback = Some(stack));
-        }
+        if errors::is_debug(event_loop)? { self.keep_stack(py) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn keep_stack(&self, py: Python<'_>) -> PyResult<()> {
+        let stack = names::extract_stack(py)?.call0()?.unbind();
+        self.state.with(py, |state| state.rare().source_traceback = Some(stack));
         Ok(())
     }
 
