@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv-integration"
 PYTHON = str(VENV / "bin" / "python")
 IN_CI = bool(os.environ.get("CI"))
+WITH_NAMES = {"TIDELOOP_REQUIRED": "1", "TIDELOOP_NAMES": "1"}
 TESTS = "-m pytest -q --durations=5 tests/integration".split()
 
 
@@ -34,6 +35,8 @@ def run(wheel: Path | None = None) -> bool:
         step("venv for integration", libraries)
         and install(wheel)
         and step("integration", [PYTHON, *TESTS], env={"TIDELOOP_REQUIRED": "1"})
+        # Once more, with the native names in asyncio: what the libraries import is ours.
+        and step("integration, names", [PYTHON, *TESTS, "-k", "tideloop"], env=WITH_NAMES)
     )
 
 

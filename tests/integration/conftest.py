@@ -1,11 +1,13 @@
 """Real servers for the tests of real libraries, certificates that are made for them, and warnings of the libraries.
 
-They run by `make integration` alone, in an environment of their own: see tools/real_libraries.py.
+They run by `make integration` alone, in an environment of their own: see tools/real_libraries.py. With TIDELOOP_NAMES=1
+the libraries find the native names in asyncio: `install(names=True)` comes before they are imported.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -14,6 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+if os.environ.get("TIDELOOP_NAMES") == "1":
+    import tideloop
+
+    tideloop.install(names=True)
+    assert asyncio.Lock is tideloop.Lock
+
 import trustme
 
 from integration.servers import HOST, PASSWORD, Servers
