@@ -63,3 +63,16 @@ def test_table_names_every_loop_measured() -> None:
     lines = done.stdout.splitlines()
     assert [line.split("  ")[0] for line in lines[2:]] == ["asyncio", "(no loop)"]
     assert "median, ms" in lines[1]
+
+
+def test_clients_on_every_kind_of_names() -> None:
+    loops = ["tideloop", "tideloop+"]
+    options = ["--rounds", "1", "--operations", "100", "--loops", ",".join(loops), "--json"]
+    command = [sys.executable, str(BENCHES / "clients.py"), "line", "lines", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    results = json.loads(done.stdout)
+    assert list(results) == ["line", "lines"]
+    for work in results.values():
+        assert list(work) == loops
+        assert all(0 < seconds < WAIT_S for figures in work.values() for seconds in figures)
