@@ -9,6 +9,7 @@ PROFILE ?= release
 VENV    := $(CURDIR)/.venv
 PY      := $(VENV)/bin/python
 PYRIGHT := $(CURDIR)/.venv-pyright
+ZIG     := $(CURDIR)/.venv-cross/.ready
 STEP    := $(PY) tools/step.py
 export PYO3_PYTHON := $(PY)
 export PATH := $(VENV)/bin:$(PATH)
@@ -19,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME
 RUST    := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 'Cargo.toml')
 READY   := $(VENV)/.ready
 BUILT   := $(VENV)/.built-$(PROFILE)
-PURE    := -p tideloop-core -p tideloop-sys
+PURE    := -p tideloop-core -p tideloop-sys -p tideloop-load
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 # The extension lies beside the Python sources: when somebody took it away, the stamp does not count.
@@ -30,7 +31,7 @@ endif
 .PHONY: help
 help: ## list what there is to make
 	@echo "Tideloop: make TARGET"
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 .PHONY: venv
 venv: $(READY)
@@ -43,6 +44,7 @@ $(READY): tools/venv.py tests/requirements-dev.txt tests/requirements-test.txt t
 build: $(BUILT) ## build the extension and install the package, editable, into .venv
 $(BUILT): $(READY) $(RUST) pyproject.toml
 	maturin develop --quiet --locked --profile $(PROFILE)
+	@$(PY) -m compileall -q python
 	@rm -f $(VENV)/.built-* && touch $@
 
 .PHONY: demo
@@ -63,14 +65,14 @@ endif
 
 .PHONY: test-python
 test-python: build
-	@TIDELOOP_REQUIRED=1 $(STEP) python-tests -- $(PY) -m pytest -q --durations=10
+	@TIDELOOP_REQUIRED=1 $(STEP) python-tests -- $(PY) -m pytest -q -n auto --dist worksteal --durations=10
 
 .PHONY: integration
 integration: build ## real libraries against real servers, which it installs (Debian's packages; network)
 	@$(PY) tools/real_libraries.py
 
 .PHONY: test-all
-test-all: $(if $(TESTED),build,test) ## `test`, then foreign suites, other Pythons, wheels, libraries, loom, soak (TESTED=1: not `test`)
+test-all: $(if $(TESTED),build,test) $(ZIG) ## `test`, then foreign suites, other Pythons, wheels, libraries, loom, soak (TESTED=1: not `test`)
 	@$(PY) tools/test_all.py
 
 LINTS := rustfmt clippy ruff-check ruff-format mypy stubtest pyright
@@ -89,7 +91,7 @@ lint-ruff-format: $(READY)
 lint-mypy: $(READY)
 	@$(STEP) mypy -- mypy
 lint-stubtest: build
-	@$(STEP) stubtest -- $(PY) -m mypy.stubtest tideloop --ignore-unused-allowlist \
+	@$(STEP) stubtest -- $(PY) -m mypy.stubtest tideloop --mypy-config-file pyproject.toml --ignore-unused-allowlist \
 		--allowlist tests/tidy/stubtest_allowlist.txt
 # Each public name has a type that every type checker sees in the same way.
 lint-pyright: build $(PYRIGHT)/bin/pyright
@@ -108,9 +110,33 @@ format: $(READY) ## rewrite the sources as the lints want them
 wheel: $(READY) ## a release wheel for this Python, in dist/
 	maturin build --release --locked --interpreter $(PY) --out dist
 
-.PHONY: bench
-bench: build ## the benchmarks, beside asyncio and the peers that are installed
+.PHONY: wheels cross-check emulate
+wheels: $(READY) $(ZIG) ## release wheels for manylinux and musllinux, x86-64 and arm64, Python 3.11 to 3.14, in dist/ (30 minutes)
+	@$(PY) tools/cross.py wheels
+cross-check: $(READY) ## does everything compile for arm64 Linux and macOS? (cargo check)
+	@$(PY) tools/cross.py check
+emulate: $(READY) $(ZIG) ## our tests on an arm64 wheel, emulated
+	@$(PY) tools/cross.py arm64
+# What links for other machines; see docs/decisions/0014-cross-building.md for the rest.
+$(ZIG): tests/requirements-cross.txt tools/venv.py
+	$(PYTHON) tools/venv.py $(@D) tests/requirements-cross.txt
+	@touch $@
+
+.PHONY: bench bench-threads
+bench: build ## the table of README.md, by `tideloop bench` on an optimised Python (`tideloop bench --list` has more)
 	$(PY) tools/bench.py
+bench-threads: build ## the table of README.md about threads and what they share with tasks (benches/locks.py and others)
+	$(PY) tools/bench_threads.py
+
+.PHONY: instructions instructions-record
+instructions: build ## instructions of micro workloads (valgrind), beside those that were recorded
+	@$(STEP) instructions -- $(PY) tests/instructions compare
+instructions-record: build ## record them: where one has grown, the commit says why (docs/decisions/0015)
+	$(PY) tests/instructions record
+
+.PHONY: flame-graphs
+flame-graphs: $(READY) ## the pictures of docs/performance.md (perf, cargo, Python 3.13 or later; GRAPHS=wait_for: some)
+	$(PY) tools/flame_graphs.py $(GRAPHS)
 
 .PHONY: conformance
 conformance: build ## CPython's own tests on asyncio, the peers and Tideloop; the scores go into README.md

@@ -2,7 +2,9 @@
 
 A test that asks for `loop_kind`, `make_loop`, `loop` or `run` below tests/contract or tests/integration runs twice, on
 asyncio and on Tideloop; elsewhere it runs on Tideloop alone. `@pytest.mark.loop_kinds("asyncio", "tideloop")` overrides
-that for a test, a class or, as `pytestmark`, a module.
+that for a test, a class or, as `pytestmark`, a module. `--without-control` leaves asyncio out where both are asked for.
+
+With `-n auto` several processes run the tests; `@pytest.mark.alone` is for those that measure time (see turns.py).
 
 After each test `hygiene.py` looks for what outlived it. Two fixtures make exceptions, each by its name in the test's
 signature: `exception_reports` (the exception handler may be called; the test asserts on what it was told) and
@@ -24,8 +26,10 @@ from typing import Any
 import pytest
 
 from hygiene import REPORTS, Snapshot, collect_twice, pending_tasks
+from turns import Turns
 
 LOOP_KINDS = ("asyncio", "tideloop")
+WORKERS_MAX = 8
 # What is judged by asyncio: the same tests must pass on both.
 ON_BOTH = tuple(Path(__file__).parent / folder for folder in ("contract", "integration"))
 
@@ -51,10 +55,24 @@ def _native_missing() -> str | None:
 NATIVE_MISSING = _native_missing()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Whether a test is right is judged by asyncio, and once: a second Python is asked only what ours does there.
+    parser.addoption("--without-control", action="store_true", help="run on Tideloop alone what runs on asyncio too")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if NATIVE_MISSING and os.environ.get("TIDELOOP_REQUIRED") == "1":
         raise pytest.UsageError(f"TIDELOOP_REQUIRED=1, but tideloop._native cannot be imported: {NATIVE_MISSING}")
     config.addinivalue_line("markers", "loop_kinds(*kinds): the loops that a test runs on, of 'asyncio' and 'tideloop'")
+    config.addinivalue_line("markers", "alone: no other test runs beside it, as it measures time")
+    if hasattr(config, "workerinput"):
+        config.stash[_TURNS] = Turns()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: one more than there are processors, since many tests wait. (Each of them collects all tests.)"""
+    return min(len(os.sched_getaffinity(0)) + 1, WORKERS_MAX)
 
 
 def pytest_report_header() -> list[str]:
@@ -73,6 +91,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kinds = LOOP_KINDS
     else:
         kinds = ("tideloop",)
+    if "tideloop" in kinds and metafunc.config.getoption("--without-control"):
+        kinds = ("tideloop",)
     missing = pytest.mark.skip(reason=f"tideloop._native cannot be imported: {NATIVE_MISSING}")
     metafunc.parametrize(
         "loop_kind",
@@ -80,11 +100,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
-def pytest_collection_finish() -> None:
-    # What exists before the first test is not looked at again: the collections after each test get cheap,
-    # and gc.get_objects() lists only what the tests made.
-    gc.collect()
-    gc.freeze()
+_TURNS = pytest.StashKey[Turns]()
+
+
+# Outermost: the time limit of a test begins when it has its turn.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    turns = item.config.stash.get(_TURNS, None)
+    if turns is None:
+        return (yield)
+    with turns.one(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> Iterator[None]:
+    category, letter, word = yield
+    # Nobody watches the dots there, and a log that is too long is cut.
+    quiet = bool(os.environ.get("CI")) and not report.failed
+    return (category, "", "") if quiet else (category, letter, word)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,6 +135,10 @@ _FAILED = pytest.StashKey[bool]()
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compare the process before and after the test; an autouse fixture is made first and so torn down last."""
+    # What exists before a test is not looked at again: the collections after it are cheap, however much the tests
+    # before it have imported and reported, and gc.get_objects() lists only what the test itself made.
+    gc.collect()
+    gc.freeze()
     before = Snapshot.take()
     yield
     if request.node.stash.get(_FAILED, False):

@@ -88,6 +88,9 @@ def _descriptors() -> dict[int, str]:
 # those of libuv, which uvloop brings.
 LASTING_THREADS = {"tideloop-spawn", "libuv-worker"}
 
+# The newest libffi keeps itself open from its first closure on, which may be the import of ctypes or trio.
+LASTING_FILE = "/libffi.so."
+
 
 def _threads() -> set[int]:
     """Ids of the operating system's threads: native ones are not in threading.enumerate()."""
@@ -195,7 +198,8 @@ class Snapshot:
     def _check_descriptors(self) -> list[str]:
         now = _descriptors()
         now.pop(_tracker_fd() or -1, None)
-        return [f"{fd} -> {target}" for fd, target in now.items() if self.descriptors.get(fd) != target]
+        new = {fd: target for fd, target in now.items() if self.descriptors.get(fd) != target}
+        return [f"{fd} -> {target}" for fd, target in new.items() if LASTING_FILE not in target]
 
     def _check_threads(self) -> list[str]:
         _settle(lambda: not (_threads() - self.threads))

@@ -20,10 +20,10 @@ from support import run_program
 CALLS = {
     "x86_64": "read 0 write 1 writev 20 sendfile 40 connect 42 sendto 44 recvfrom 45 sendmsg 46 recvmsg 47 shutdown 48 "
     "epoll_ctl 233 timerfd_create 283 accept4 288 eventfd2 290 epoll_create1 291 recvmmsg 299 sendmmsg 307 "
-    "pidfd_open 434",
+    "prctl 157 pidfd_open 434",
     "aarch64": "eventfd2 19 epoll_create1 20 epoll_ctl 21 read 63 write 64 writev 66 sendfile 71 timerfd_create 85 "
     "connect 203 sendto 206 recvfrom 207 shutdown 210 sendmsg 211 recvmsg 212 accept4 242 recvmmsg 243 sendmmsg 269 "
-    "pidfd_open 434",
+    "prctl 167 pidfd_open 434",
 }
 #: Every call that a loop may send or receive by: what counts is the error, not the way to it.
 SENDING = ("sendto", "sendmsg", "sendmmsg", "write", "writev")

@@ -21,7 +21,8 @@ VENV = ROOT / ".venv-integration"
 PYTHON = str(VENV / "bin" / "python")
 IN_CI = bool(os.environ.get("CI"))
 WITH_NAMES = {"TIDELOOP_REQUIRED": "1", "TIDELOOP_NAMES": "1"}
-TESTS = "-m pytest -q --durations=5 tests/integration".split()
+# pytest-asyncio is there to be tried in a pytest of its own; in ours it would make loops beside the tests'.
+TESTS = "-m pytest -q -p no:asyncio --durations=5 tests/integration".split()
 
 
 def run(wheel: Path | None = None) -> bool:

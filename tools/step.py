@@ -4,7 +4,8 @@
 
 The number of tests is read from what cargo, nextest or pytest print at their end; any other command is one check,
 passed when its exit status is 0. A command that fails without naming a failed test counts as one failure. The notes
-are files in build/results/, and only where CI or STEP_RESULTS is set, so that a later sum adds up one run alone.
+are files in build/results/, and only where CI or STEP_RESULTS is set, so that a later sum adds up one run alone. What
+runs in a thread, beside something else, is shown when it has ended.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,18 +56,23 @@ def step(name: str, command: list[str], env: dict[str, str] | None = None) -> bo
     """Run `command` as the check `name`, `env` added to the environment; True when it passed."""
     print(f"--- {name}: {' '.join(command)}", flush=True)
     began = time.monotonic()
-    status, text = run(command, {**os.environ, **(env or {})})
+    at_once = threading.current_thread() is threading.main_thread()
+    status, text, cpu = run(command, {**os.environ, **(env or {})}, at_once)
     seconds = time.monotonic() - began
-    passed, failed = count(text, status)
-    print(f"--- {name}: {'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s", flush=True)
-    note({"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1)})
+    passed, failed = count(COLOUR.sub("", text), status)
+    held = "" if at_once else text
+    verdict = f"{'ok' if status == 0 else 'FAILED'} in {seconds:.1f} s, {cpu:.1f} s of CPU time"
+    sys.stdout.write(f"{held}--- {name}: {verdict}\n")
+    sys.stdout.flush()
+    note({"name": name, "passed": passed, "failed": failed, "seconds": round(seconds, 1), "cpu": round(cpu, 1)})
     return status == 0
 
 
 def missing(sentence: str, is_failure: bool) -> bool:
     """Say loudly that something could not be tested; False when that is a failure."""
     print(f"\n!!! NOT TESTED: {sentence}\n", flush=True)
-    note({"name": f"NOT TESTED {sentence.partition(':')[0]}", "passed": 0, "failed": int(is_failure), "seconds": 0.0})
+    name = f"NOT TESTED {sentence.partition(':')[0]}"
+    note({"name": name, "passed": 0, "failed": int(is_failure), "seconds": 0.0, "cpu": 0.0})
     return not is_failure
 
 
@@ -77,20 +84,24 @@ def note(result: dict[str, str | int | float]) -> None:
         (RESULTS / f"{name}.json").write_text(json.dumps(result))
 
 
-def run(command: list[str], env: dict[str, str]) -> tuple[int, str]:
-    """The exit status and the output, which is passed on as it comes."""
+def run(command: list[str], env: dict[str, str], at_once: bool) -> tuple[int, str, float]:
+    """The exit status, the output, which is passed on as it comes if `at_once`, and the seconds of CPU time."""
     kept: list[str] = []
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, env=env, **pipes) as child:
         assert child.stdout is not None
         for raw in child.stdout:
             line = raw.decode(errors="replace")
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            if at_once:
+                sys.stdout.write(line)
+                sys.stdout.flush()
             kept.append(line)
+        # As child.wait() does; that says nothing of what the child, and all that it has waited for, used.
+        _, ended, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(ended)
     # A shell's way of telling that a signal ended the child.
     status = child.returncode if child.returncode >= 0 else 128 - child.returncode
-    return status, COLOUR.sub("", "".join(kept))
+    return status, "".join(kept), used.ru_utime + used.ru_stime
 
 
 def count(text: str, status: int) -> tuple[int, int]:

@@ -16,9 +16,9 @@ def main() -> None:
     notes = [
         json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"), key=lambda f: f.stat().st_mtime_ns)
     ]
-    print(f"\n{'check':44s} {'passed':>7s} {'failed':>7s} {'seconds':>8s}")
+    print(f"\n{'check':44s} {'passed':>7s} {'failed':>7s} {'seconds':>8s} {'of CPU':>8s}")
     for note in notes:
-        print(f"{note['name']:44s} {note['passed']:7d} {note['failed']:7d} {note['seconds']:8.1f}")
+        print("{name:44s} {passed:7d} {failed:7d} {seconds:8.1f} {cpu:8.1f}".format(**note))
     passed, failed = (sum(note[key] for note in notes) for key in ("passed", "failed"))
     broken = sys.argv[1:]
     if broken and not failed:

@@ -60,17 +60,19 @@ def fingerprint(*files: Path | None) -> str:
 
 def make(folder: Path) -> Path:
     """A fresh environment in `folder`, with pip; returns its Python."""
+    # `make` finds python3 in the environment that is to be made anew: what that was made from stays.
+    host = getattr(sys, "_base_executable", sys.executable)
     shutil.rmtree(folder, ignore_errors=True)
     python = folder.absolute() / "bin" / "python"
-    made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+    made = subprocess.run([host, "-m", "venv", str(folder)], capture_output=True, text=True)
     if made.returncode == 0:
         return python
-    print(f"{sys.executable} has no ensurepip: pip comes by another way", flush=True)
+    print(f"{host} has no ensurepip: pip comes by another way", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    subprocess.run([host, "-m", "venv", "--without-pip", str(folder)], check=True)
     version = PIP_WHEEL.split("-")[1]
-    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode == 0:
-        host = [sys.executable, "-m", "pip", "--python", str(python)]
+    if subprocess.run([host, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        host = [host, "-m", "pip", "--python", str(python)]
         if subprocess.run([*host, "install", "-q", f"pip=={version}"]).returncode == 0:
             return python
     with tempfile.TemporaryDirectory() as scratch:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os as _os
 import sys
 import typing as _typing
 
@@ -66,16 +67,24 @@ else:
             base_futures,
             base_subprocess,
             base_tasks,
+            channels,
             constants,
             format_helpers,
             log,
             mixins,
+            observe,
             selector_events,
             sslproto,
             staggered,
+            sync,
             trsock,
             unix_events,
         )
+
+if _os.environ.get("TIDELOOP_DEADLOCKS"):
+    from ._deadlocks import begin_as_the_environment_says as _begin
+
+    _begin()
 
 if _typing.TYPE_CHECKING:
     from . import (
@@ -83,6 +92,7 @@ if _typing.TYPE_CHECKING:
         base_futures,
         base_subprocess,
         base_tasks,
+        channels,
         constants,
         coroutines,
         events,
@@ -92,6 +102,7 @@ if _typing.TYPE_CHECKING:
         locks,
         log,
         mixins,
+        observe,
         protocols,
         queues,
         runners,
@@ -100,6 +111,7 @@ if _typing.TYPE_CHECKING:
         staggered,
         streams,
         subprocess,
+        sync,
         taskgroups,
         tasks,
         threads,
@@ -115,8 +127,8 @@ if _typing.TYPE_CHECKING:
 elif sys.version_info >= (3, 14):
     # Modules that few ask for are imported when somebody does.
     _LATER = frozenset(
-        "base_futures base_subprocess base_tasks constants format_helpers log mixins selector_events sslproto staggered"
-        " trsock unix_events".split()
+        "base_futures base_subprocess base_tasks channels constants format_helpers log mixins observe selector_events"
+        " sslproto staggered sync trsock unix_events".split()
     )
 
     def __dir__() -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import sys
 import threading
 import warnings
 from asyncio import coroutines
 from collections.abc import Callable
+from contextvars import Context
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
@@ -15,7 +18,7 @@ from . import _native
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
-__all__ = ["Executors", "is_coroutine_callback"]
+__all__ = ["Executors", "asyncio_error", "interrupt_being_handled", "is_coroutine_callback"]
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -29,11 +32,13 @@ class Executors(_native.EventLoop):
     # Names that anyio, pytest plugins and CPython's own test helpers read.
     _default_executor: ThreadPoolExecutor | None
     _executor_shutdown_called: bool
+    _interrupt_before: BaseException | None
 
     def __init__(self) -> None:
         super().__init__()
         self._default_executor = None
         self._executor_shutdown_called = False
+        self._interrupt_before = None
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
@@ -47,10 +52,24 @@ class Executors(_native.EventLoop):
         self._check_closed()
         if self.get_debug():
             _check_blocking_callback(func)
-        submitted = (executor if executor is not None else self._ensure_default_executor()).submit(func, *args)
+        if executor is None:
+            executor = self._ensure_default_executor()
+        core = getattr(executor, "_direct_core", None)
+        if type(core) is _native.ThreadPoolCore:
+            return core.submit_from_loop(self, func, args)
+        submitted = executor.submit(func, *args)
         if asyncio.isfuture(submitted):
             return submitted
         return self._wrap_submitted(submitted)
+
+    def _run_in_default_thread(
+        self, func: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any], context: Context
+    ) -> asyncio.Future[_T]:
+        """What to_thread() awaits: the call in *context*, in the default executor."""
+        core = getattr(self._default_executor or self._ensure_default_executor(), "_direct_core", None)
+        if type(core) is _native.ThreadPoolCore and not self._executor_shutdown_called and not self.is_closed():
+            return core.submit_from_loop(self, func, args, kwargs, context)
+        return self.run_in_executor(None, functools.partial(context.run, func, *args, **kwargs))
 
     def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
         """Use *executor* where run_in_executor() is given None.
@@ -73,6 +92,12 @@ class Executors(_native.EventLoop):
         self._executor_shutdown_called = True
         executor = self._default_executor
         if executor is None:
+            return
+        interrupt = interrupt_being_handled()
+        if interrupt is not None and interrupt is not self._interrupt_before and hasattr(executor, "_interrupt"):
+            # asyncio.run() cleans up behind Ctrl+C, and nobody wants to press it again for each call in a thread. A
+            # loop that began to run while the program handled an earlier Ctrl+C was not ended by that one.
+            executor._interrupt()
             return
         joined: asyncio.Future[None] = self.create_future()
         thread = threading.Thread(target=self._join_executor, args=(executor, joined))
@@ -103,13 +128,14 @@ class Executors(_native.EventLoop):
         if self._executor_shutdown_called:
             raise RuntimeError("Executor shutdown has been called")
         if self._default_executor is None:
-            from concurrent.futures import ThreadPoolExecutor
+            from ._thread_pool import ThreadPool
 
-            self._default_executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+            self._default_executor = ThreadPool(thread_name_prefix="asyncio")
         return self._default_executor
 
     def _close_default_executor(self) -> None:
         self._executor_shutdown_called = True
+        self._interrupt_before = None
         executor, self._default_executor = self._default_executor, None
         if executor is not None:
             executor.shutdown(wait=False)
@@ -143,6 +169,12 @@ def deliver_threadsafe(
     _call_unless_closed(loop, _settle, waiting, result, error)
 
 
+def interrupt_being_handled() -> KeyboardInterrupt | None:
+    """The Ctrl+C that this thread handles, as far as it is in an ``except`` or ``finally`` block for one."""
+    exception = sys.exc_info()[1]
+    return exception if isinstance(exception, KeyboardInterrupt) else None
+
+
 def is_coroutine_callback(callback: object) -> bool:
     """Whether *callback* is a coroutine or makes one: such a thing is never called as a plain callback."""
     if asyncio.iscoroutine(callback) or iscoroutinefunction(callback):
@@ -166,11 +198,15 @@ def _settle(waiting: asyncio.Future[_T], result: Any, error: BaseException | Non
     if error is None:
         waiting.set_result(result)
     else:
-        waiting.set_exception(_asyncio_error(error))
+        waiting.set_exception(asyncio_error(error))
 
 
-def _asyncio_error(error: BaseException) -> BaseException:
-    """concurrent.futures has classes of its own for what asyncio calls by the same name."""
+def asyncio_error(error: BaseException) -> BaseException:
+    """The same error as a future of asyncio takes it.
+
+    concurrent.futures has classes of its own by names that asyncio has too. A StopIteration would end the generator
+    that awaits: asyncio's newer futures make a RuntimeError of it, and older ones refuse it.
+    """
     from concurrent import futures
 
     match type(error):
@@ -178,8 +214,11 @@ def _asyncio_error(error: BaseException) -> BaseException:
             return asyncio.CancelledError(*error.args)
         case futures.InvalidStateError:
             return asyncio.InvalidStateError(*error.args)
-        case _:
-            return error
+    if not isinstance(error, StopIteration):
+        return error
+    refusal = RuntimeError("StopIteration interacts badly with generators and cannot be raised into a Future")
+    refusal.__cause__ = refusal.__context__ = error
+    return refusal
 
 
 def _check_blocking_callback(func: object) -> None:

@@ -13,8 +13,9 @@ from asyncio.log import logger
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
+from ._both import abandon
 from ._exceptions import ExceptionHandlers
-from ._executors import Executors
+from ._executors import Executors, interrupt_being_handled
 from ._resolver import Resolver
 from ._signals import Signals
 
@@ -33,6 +34,7 @@ class Lifecycle(Signals, Resolver, Executors, ExceptionHandlers):
     _asyncgens_shutdown_called: bool
     _asyncgen_hooks_before: tuple[Any, Any] | None
     _origin_depth_before: int | None
+    _has_run: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,6 +42,7 @@ class Lifecycle(Signals, Resolver, Executors, ExceptionHandlers):
         self._asyncgens_shutdown_called = False
         self._asyncgen_hooks_before = None
         self._origin_depth_before = None  # None while this loop does not track where coroutines are made
+        self._has_run = False
         self.set_debug(_debug_by_default())
 
     def __repr__(self) -> str:
@@ -117,10 +120,20 @@ class Lifecycle(Signals, Resolver, Executors, ExceptionHandlers):
         if self.get_debug():
             logger.debug("Close %r", self)
         self._close_native()
+        self._abandon_waits()
         self._close_wakeup()
         self._close_default_executor()
         self._close_resolver()
         self._close_signal_handlers()
+
+    def _abandon_waits(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Have tasks that will never run again hand on what a primitive shared with others may have given them."""
+        if _is_finalizing():  # nobody is left, and neither are the modules
+            return
+        for task in asyncio.all_tasks(self):
+            coroutine: Any = task.get_coro()
+            while coroutine is not None and not abandon(coroutine):
+                coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
 
     async def shutdown_asyncgens(self) -> None:
         """Close every async generator that this loop has begun to iterate and not finished.
@@ -149,6 +162,9 @@ class Lifecycle(Signals, Resolver, Executors, ExceptionHandlers):
         self._check_closed()
         self._check_running()
         self._install_wakeup()  # first, because it is the one that may fail
+        if not self._has_run:
+            self._has_run = True
+            self._interrupt_before = interrupt_being_handled()
         self._enter_run()
         self._track_coroutine_origins(self.get_debug())
         self._asyncgen_hooks_before = tuple(sys.get_asyncgen_hooks())  # type: ignore[assignment]

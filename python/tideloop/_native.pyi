@@ -6,24 +6,74 @@ property or the derived class in this package.
 
 import asyncio
 import socket
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+    Sequence,
+    ValuesView,
+)
+from collections.abc import Set as AbstractSet
 from contextvars import Context
 from ssl import SSLContext
 from types import GenericAlias, TracebackType
-from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, TypeVarTuple, Unpack, final, type_check_only
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Protocol,
+    Self,
+    SupportsIndex,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    final,
+    overload,
+    type_check_only,
+)
 
-from _typeshed import ReadableBuffer, WriteableBuffer
+from _typeshed import (
+    ReadableBuffer,
+    SupportsKeysAndGetItem,
+    SupportsRichComparison,
+    SupportsRichComparisonT,
+    WriteableBuffer,
+)
 from typing_extensions import disjoint_base
 
+from ._thread_future import Future as _PoolFuture
+
 __all__ = [
+    "ApproximateCounter",
+    "AtomicBool",
+    "AtomicInt",
+    "AtomicRef",
+    "ConcurrentDict",
+    "ConcurrentList",
+    "ConcurrentSet",
     "DatagramTransport",
+    "EchoFloor",
     "EventLoop",
     "Future",
     "Handle",
     "Listener",
+    "LoadGenerator",
     "Queue",
     "ReadPipeTransport",
+    "Snapshot",
     "SockCall",
     "SocketTransport",
     "Spawner",
@@ -43,10 +93,15 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_S = TypeVar("_S")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _Ts = TypeVarTuple("_Ts")
 _Descriptor = int | Any
 """A descriptor, or something with a fileno()."""
 
+# A module: what the deadlock detector knows.
+_observe: Any
 __version__: Final[str]
 
 def all_tasks() -> list[Task[Any]]:
@@ -474,6 +529,35 @@ class TlsTransport(asyncio.Transport):
     def get_read_buffer_size(self) -> int: ...
 
 @final
+class EchoFloor:
+    """An echo server on bare epoll, on a port of 127.0.0.1 that the kernel chose; Linux only."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def port(self) -> int: ...
+    def serve(self) -> None: ...
+
+@final
+class LoadGenerator:
+    """Many connections to a server under test, every byte of whose answers is checked; Linux only."""
+
+    def __new__(
+        cls,
+        address: tuple[str, int] | str,
+        request: bytes,
+        reply: bytes,
+        *,
+        http: bool,
+        datagrams: bool,
+        connections: int,
+        talking: int,
+        pipeline: int,
+        silence: float,
+    ) -> Self: ...
+    def slice(self, seconds: float, rate: float | None = None) -> tuple[int, int, list[tuple[int, int]]]: ...
+    def close(self) -> None: ...
+
+@final
 class Spawner:
     """Starts children of one loop on threads of their own."""
 
@@ -624,3 +708,506 @@ def _register_primitives(
     bounded_semaphore: type[Semaphore],
     /,
 ) -> None: ...
+
+# What threads and tasks share: tideloop.sync shows these.
+
+@final
+class AtomicInt:
+    """A whole number of 64 bits that threads and tasks change together.
+
+    `fetch_add` and `fetch_sub` return what was before, `add` and `sub` what is then. A result that does not fit raises
+    OverflowError and changes nothing.
+    """
+
+    def __new__(cls, value: SupportsIndex = 0, /) -> Self: ...
+    def load(self) -> int:
+        """The number."""
+
+    def store(self, value: SupportsIndex) -> None:
+        """Make it this number."""
+
+    def exchange(self, value: SupportsIndex) -> int:
+        """Make it this number; what it was."""
+
+    def compare_exchange(self, expected: SupportsIndex, new: SupportsIndex) -> bool:
+        """Make it `new` if it is `expected`; whether it was."""
+
+    def fetch_add(self, n: SupportsIndex = 1, /) -> int:
+        """Add to it; what it was."""
+
+    def fetch_sub(self, n: SupportsIndex = 1, /) -> int:
+        """Subtract from it; what it was."""
+
+    def add(self, n: SupportsIndex = 1, /) -> int:
+        """Add to it; what it is then."""
+
+    def sub(self, n: SupportsIndex = 1, /) -> int:
+        """Subtract from it; what it is then."""
+
+    @property
+    def value(self) -> int:
+        """The number, as load() and store()."""
+
+    @value.setter
+    def value(self, value: SupportsIndex) -> None: ...
+    def __int__(self) -> int: ...
+    def __index__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+
+@final
+class AtomicBool:
+    """A flag that threads and tasks change together."""
+
+    def __new__(cls, value: bool = False, /) -> Self: ...
+    def load(self) -> bool:
+        """The flag."""
+
+    def store(self, value: bool) -> None:
+        """Make it this value."""
+
+    def exchange(self, value: bool) -> bool:
+        """Make it this value; what it was. `not flag.exchange(True)` is true for the first caller alone."""
+
+    def compare_exchange(self, expected: bool, new: bool) -> bool:
+        """Make it `new` if it is `expected`; whether it was."""
+
+    @property
+    def value(self) -> bool:
+        """The flag, as load() and store()."""
+
+    @value.setter
+    def value(self, value: bool) -> None: ...
+    def __bool__(self) -> bool: ...
+
+@final
+class AtomicRef(Generic[_T]):
+    """A reference that threads and tasks change together. Objects are compared by identity, as `is` does."""
+
+    @overload
+    def __new__(cls, value: _T, /) -> Self: ...
+    @overload
+    def __new__(cls, value: None = None, /) -> AtomicRef[_T | None]: ...
+    def load(self) -> _T:
+        """The object."""
+
+    def store(self, value: _T) -> None:
+        """Make it this object."""
+
+    def exchange(self, value: _T) -> _T:
+        """Make it this object; what it was."""
+
+    def compare_exchange(self, expected: object, new: _T) -> bool:
+        """Make it `new` if it `is` `expected`; whether it was."""
+
+    def update(self, function: Callable[[_T], _T]) -> _T:
+        """Make it `function(object)` of the object that it is; what it is then.
+
+        Another thread may have changed it while the function ran: then the function is called again, with what it is
+        now. So it should have no effect but its result.
+        """
+
+    @property
+    def value(self) -> _T:
+        """The object, as load() and store()."""
+
+    @value.setter
+    def value(self, value: _T) -> None: ...
+    @classmethod
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+
+@final
+class ApproximateCounter:
+    """A counter for many threads that is read seldom: each adds to a share, which is carried over at the threshold.
+
+    `value` is less than `threshold` off for each thread that has added, and exact after `flush()`.
+    """
+
+    def __new__(cls, threshold: SupportsIndex) -> Self: ...
+    def add(self, n: SupportsIndex = 1, /) -> None:
+        """Add to it."""
+
+    @property
+    def value(self) -> int:
+        """What has been carried over: it lags behind by less than the threshold for each thread that has added."""
+
+    def exact(self) -> int:
+        """The sum of all that was added before this call; slower than `value`, and changes nothing."""
+
+    def flush(self) -> int:
+        """Carry everything over, so that `value` is exact until somebody adds; what it is then."""
+
+    @property
+    def threshold(self) -> int:
+        """At how much a share is carried over."""
+
+@final
+class Snapshot(Generic[_T]):
+    """A value that many read and few replace: a reader never waits, and keeps what it got whole, whatever comes later.
+
+    The value should not be changed in place: readers hold it.
+    """
+
+    def __new__(cls, value: _T, /) -> Self: ...
+    def load(self) -> _T:
+        """The value; never waits."""
+
+    def replace(self, value: _T) -> _T:
+        """Put `value` in its place; what it was. Waits for a writer that is at it."""
+
+    def update(self, function: Callable[[_T], _T]) -> _T:
+        """Put `function(value)` in its place; what it is then. No other writer comes between, and readers go on."""
+
+    @property
+    def value(self) -> _T:
+        """The value, as load()."""
+
+    @classmethod
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+
+@final
+class ConcurrentSet(MutableSet[_T]):
+    """A set that threads and tasks change together. `add` and `discard` say whether they changed it.
+
+    Iterating goes over a copy made at its beginning; `|`, `&`, `-` and `^` make plain sets.
+    """
+
+    def __new__(cls, iterable: Iterable[_T] | None = None, /) -> Self: ...
+    def add(self, element: _T) -> bool:  # type: ignore[override]
+        """Add an element; whether it was new."""
+
+    def discard(self, element: object) -> bool:  # type: ignore[override]
+        """Remove an element; whether it was there."""
+
+    def remove(self, element: object) -> None:
+        """Remove an element; KeyError if it is not there."""
+
+    def pop(self) -> _T:
+        """Remove any element and return it; KeyError if there is none."""
+
+    def clear(self) -> None:
+        """Remove all elements."""
+
+    def snapshot(self) -> set[_T]:
+        """A plain set of the elements at this moment."""
+
+    def copy(self) -> ConcurrentSet[_T]:
+        """Another ConcurrentSet with the same elements."""
+
+    def update(self, *others: Iterable[_T]) -> None:
+        """Add all elements of the iterables, in one step."""
+
+    def intersection_update(self, *others: Iterable[object]) -> None:
+        """Keep only what is in all of the iterables, in one step."""
+
+    def difference_update(self, *others: Iterable[object]) -> None:
+        """Remove what is in any of the iterables, in one step."""
+
+    def symmetric_difference_update(self, other: Iterable[_T]) -> None:
+        """Keep what is in either, and not in both, in one step."""
+
+    def union(self, *others: Iterable[_S]) -> set[_T | _S]:
+        """A plain set of what is here or in any of the iterables."""
+
+    def intersection(self, *others: Iterable[object]) -> set[_T]:
+        """A plain set of what is here and in all of the iterables."""
+
+    def difference(self, *others: Iterable[object]) -> set[_T]:
+        """A plain set of what is here and in none of the iterables."""
+
+    def symmetric_difference(self, other: Iterable[_S]) -> set[_T | _S]:
+        """A plain set of what is in either, and not in both."""
+
+    def isdisjoint(self, other: Iterable[object]) -> bool:
+        """Whether no element is in the iterable."""
+
+    def issubset(self, other: Iterable[object]) -> bool:
+        """Whether every element is in the iterable."""
+
+    def issuperset(self, other: Iterable[object]) -> bool:
+        """Whether everything in the iterable is an element."""
+
+    def __or__(self, other: AbstractSet[_S], /) -> set[_T | _S]: ...
+    def __ror__(self, other: AbstractSet[_S], /) -> set[_T | _S]: ...  # type: ignore[misc]
+    def __and__(self, other: AbstractSet[object], /) -> set[_T]: ...
+    def __rand__(self, other: AbstractSet[object], /) -> set[_T]: ...
+    def __sub__(self, other: AbstractSet[object], /) -> set[_T]: ...
+    def __rsub__(self, other: AbstractSet[_S], /) -> set[_S]: ...  # type: ignore[misc]
+    def __xor__(self, other: AbstractSet[_S], /) -> set[_T | _S]: ...
+    def __rxor__(self, other: AbstractSet[_S], /) -> set[_T | _S]: ...  # type: ignore[misc]
+    def __ior__(self, other: AbstractSet[_T], /) -> Self: ...  # type: ignore[override,misc]
+    def __iand__(self, other: AbstractSet[object], /) -> Self: ...
+    def __isub__(self, other: AbstractSet[object], /) -> Self: ...
+    def __ixor__(self, other: AbstractSet[_T], /) -> Self: ...  # type: ignore[override,misc]
+    def __contains__(self, element: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_T]: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    @classmethod
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+
+@final
+class ConcurrentDict(MutableMapping[_K, _V]):
+    """A dict that threads and tasks change together, with operations that look and change in one step.
+
+    `keys()`, `values()`, `items()` and iterating go over a copy made at their beginning.
+    """
+
+    @overload
+    def __new__(cls, other: SupportsKeysAndGetItem[_K, _V] | None = None, /) -> Self: ...
+    @overload
+    def __new__(cls, other: Iterable[tuple[_K, _V]], /) -> Self: ...
+    @overload
+    def __new__(cls, **named: _V) -> ConcurrentDict[str, _V]: ...
+    @classmethod
+    @overload
+    def fromkeys(cls, iterable: Iterable[_S], value: None = None, /) -> ConcurrentDict[_S, Any | None]: ...
+    @classmethod
+    @overload
+    def fromkeys(cls, iterable: Iterable[_S], value: _T, /) -> ConcurrentDict[_S, _T]:
+        """A ConcurrentDict with these keys, and the value for each."""
+
+    @overload
+    def get(self, key: _K, default: None = None, /) -> _V | None: ...
+    @overload
+    def get(self, key: _K, default: _V, /) -> _V: ...
+    @overload
+    def get(self, key: _K, default: _S, /) -> _V | _S:
+        """The value of a key, or else the default."""
+
+    def get_or_insert(self, key: _K, value: _V, /) -> _V:
+        """The value of a key; where there is none, `value` becomes it."""
+
+    def get_or_compute(self, key: _K, function: Callable[[_K], _V], /) -> _V:
+        """The value of a key; where there is none, `function(key)` is called once, and its result becomes it.
+
+        Other threads that ask for the key meanwhile wait, and get the same value, or the same exception; then nothing
+        is stored. The function may use the dict, with other keys. RuntimeError if it would wait for itself.
+        """
+
+    @overload
+    def setdefault(self: ConcurrentDict[_K, _S | None], key: _K, default: None = None, /) -> _S | None: ...
+    @overload
+    def setdefault(self, key: _K, default: _V, /) -> _V:
+        """The value of a key; where there is none, the default becomes it."""
+
+    def replace(self, key: _K, old: object, new: _V, /) -> bool:
+        """Make the value of a key `new` if it is, or equals, `old`; whether it did."""
+
+    @overload
+    def update(self, other: SupportsKeysAndGetItem[_K, _V], /) -> None: ...
+    @overload
+    def update(self: ConcurrentDict[str, _V], other: SupportsKeysAndGetItem[str, _V], /, **named: _V) -> None: ...
+    @overload
+    def update(self, other: Iterable[tuple[_K, _V]], /) -> None: ...
+    @overload
+    def update(self: ConcurrentDict[str, _V], other: Iterable[tuple[str, _V]], /, **named: _V) -> None: ...
+    @overload
+    def update(self: ConcurrentDict[str, _V], other: None = None, /, **named: _V) -> None:
+        """Add what the mapping or the pairs have, in one step."""
+
+    @overload
+    def pop(self, key: _K) -> _V: ...
+    @overload
+    def pop(self, key: _K, default: _V) -> _V: ...
+    @overload
+    def pop(self, key: _K, default: _S) -> _V | _S:
+        """Remove a key; its value, or else the default, or else KeyError."""
+
+    def popitem(self) -> tuple[_K, _V]:
+        """Remove the pair that was added last; KeyError if there is none."""
+
+    def clear(self) -> None:
+        """Remove everything."""
+
+    def keys(self) -> KeysView[_K]:
+        """The keys at this moment."""
+
+    def values(self) -> ValuesView[_V]:
+        """The values at this moment."""
+
+    def items(self) -> ItemsView[_K, _V]:
+        """The pairs at this moment."""
+
+    def snapshot(self) -> dict[_K, _V]:
+        """A plain dict of what is there at this moment."""
+
+    def copy(self) -> ConcurrentDict[_K, _V]:
+        """Another ConcurrentDict with the same keys and values."""
+
+    def __getitem__(self, key: _K, /) -> _V: ...
+    def __setitem__(self, key: _K, value: _V, /) -> None: ...
+    def __delitem__(self, key: _K, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_K]: ...
+    def __reversed__(self) -> Iterator[_K]: ...
+    def __or__(self, other: Mapping[_S, _T], /) -> dict[_K | _S, _V | _T]: ...
+    def __ror__(self, other: Mapping[_S, _T], /) -> dict[_K | _S, _V | _T]: ...
+    def __ior__(self, other: SupportsKeysAndGetItem[_K, _V] | Iterable[tuple[_K, _V]], /) -> Self: ...  # type: ignore[misc]
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    @classmethod
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+
+@final
+class ConcurrentList(MutableSequence[_T]):
+    """A list that threads and tasks change together.
+
+    A slice is a plain list, and iterating goes over a copy made at its beginning.
+    """
+
+    def __new__(cls, iterable: Iterable[_T] | None = None, /) -> Self: ...
+    def append(self, element: _T) -> None:
+        """Add an element at the end."""
+
+    def append_if_absent(self, element: _T) -> bool:
+        """Add an element at the end if none equals it; whether it did."""
+
+    def extend(self, iterable: Iterable[_T]) -> None:
+        """Add all elements of an iterable at the end, in one step."""
+
+    def insert(self, index: SupportsIndex, element: _T) -> None:
+        """Put an element before the one at the index."""
+
+    def pop(self, index: SupportsIndex = ..., /) -> _T:
+        """Remove the element at the index, or else the last one, and return it; IndexError if there is none."""
+
+    def remove(self, element: _T) -> None:
+        """Remove the first element that equals this one; ValueError if none does."""
+
+    def discard(self, element: object) -> bool:
+        """Remove the first element that equals this one; whether one did."""
+
+    def index(self, element: Any, *bounds: SupportsIndex) -> int:
+        """Where the first element that equals this one stands; ValueError if none does."""
+
+    def count(self, element: Any) -> int:
+        """How many elements equal this one."""
+
+    @overload
+    def sort(self: ConcurrentList[SupportsRichComparisonT], *, key: None = None, reverse: bool = False) -> None: ...
+    @overload
+    def sort(self, *, key: Callable[[_T], SupportsRichComparison], reverse: bool = False) -> None:
+        """Sort it in place, in one step."""
+
+    def reverse(self) -> None:
+        """Turn its order round, in one step."""
+
+    def clear(self) -> None:
+        """Remove all elements."""
+
+    def snapshot(self) -> list[_T]:
+        """A plain list of the elements at this moment."""
+
+    def copy(self) -> ConcurrentList[_T]:
+        """Another ConcurrentList with the same elements."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> _T: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[_T]: ...
+    @overload
+    def __setitem__(self, index: SupportsIndex, value: _T, /) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[_T], /) -> None: ...
+    def __delitem__(self, index: SupportsIndex | slice, /) -> None: ...
+    def __contains__(self, element: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_T]: ...
+    def __reversed__(self) -> Iterator[_T]: ...
+    def __iadd__(self, other: Iterable[_T], /) -> Self: ...  # type: ignore[misc]
+    def __add__(self, other: list[_S] | ConcurrentList[_S], /) -> list[_T | _S]: ...
+    def __radd__(self, other: list[_S], /) -> list[_T | _S]: ...
+    def __lt__(self, other: list[_T] | ConcurrentList[_T], /) -> bool: ...
+    def __le__(self, other: list[_T] | ConcurrentList[_T], /) -> bool: ...
+    def __gt__(self, other: list[_T] | ConcurrentList[_T], /) -> bool: ...
+    def __ge__(self, other: list[_T] | ConcurrentList[_T], /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    @classmethod
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+
+@disjoint_base
+class ThreadFuture:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None: ...
+    def __del__(self) -> None: ...
+    def cancel(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def running(self) -> bool: ...
+    def done(self) -> bool: ...
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None: ...
+    def result(self, timeout: float | None = None) -> Any: ...
+    def exception(self, timeout: float | None = None) -> BaseException | None: ...
+    def set_running_or_notify_cancel(self) -> bool: ...
+    def set_result(self, result: Any) -> None: ...
+    def set_exception(self, exception: BaseException | None) -> None: ...
+    @property
+    def _condition(self) -> threading.Condition: ...
+    @property
+    def _done_callbacks(self) -> list[Callable[[Any], object]]: ...
+    _state: str
+    _result: Any
+    _exception: Any
+    _waiters: list[Any]
+
+@final
+class ThreadPoolCore:
+    """What the workers of a thread pool share; see `_thread_pool.py`."""
+
+    def __new__(cls, max_workers: int, min_workers: int, idle_seconds: float | None) -> Self: ...
+    def set_starter(self, start: Callable[[int], object]) -> None: ...
+    def submit(
+        self,
+        function: Callable[..., _T],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any] | None,
+        context: Context | None = None,
+        priority: int = 0,
+        token: CancelToken | None = None,
+    ) -> _PoolFuture[_T]: ...
+    def submit_from_loop(
+        self,
+        event_loop: EventLoop,
+        function: Callable[..., _T],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any] | None = None,
+        context: Context | None = None,
+        priority: int = 0,
+        token: CancelToken | None = None,
+    ) -> asyncio.Future[_T]: ...
+    def work(self, number: int) -> None: ...
+    def gone(self, number: int) -> None: ...
+    def close(self, cancel: bool) -> None: ...
+    def stop_running(self) -> None: ...
+    def break_down(self, why: str) -> None: ...
+    def forget_threads(self, why: BaseException) -> None: ...
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def broken(self) -> str | None: ...
+    def statistics(self) -> list[tuple[str, float]]: ...
+    @staticmethod
+    def end_all() -> None: ...
+
+@final
+class CancelToken:
+    """Tells a running function that it may stop. Nothing stops one that does not ask."""
+
+    def __new__(cls) -> Self: ...
+    def cancel(self) -> None:
+        """Cancel: whoever asks or waits is told, and jobs that have not begun never do. From any thread."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether cancel() was called."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise concurrent.futures.CancelledError if it is cancelled."""
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep for *seconds* (None: without limit), or until it is cancelled, which is the answer."""
+
+def current_token() -> CancelToken:
+    """The token of the function that a pool's worker runs in this thread."""

@@ -1,9 +1,10 @@
-"""The command line: `tideloop run` runs a program on Tideloop, `tideloop doctor` says what this machine offers it."""
+"""The command line: `tideloop run` a program on Tideloop, `doctor` says what it finds here, `bench` measures loops."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from tideloop._program import CannotRun, run_code, run_module, run_path
 
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="tideloop",
-        description="Run asyncio programs on Tideloop, and look at what it finds here.",
+        description="Run asyncio programs on Tideloop, look at what it finds here, measure it beside others.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"tideloop {_version()}")
@@ -39,10 +40,21 @@ def main(arguments: list[str] | None = None) -> int:
         allow_abbrev=False,
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    bench = commands.add_parser(
+        "bench",
+        help="measure event loops side by side",
+        description="Measure event loops side by side, every answer checked. `--list` says what there is to measure.",
+        allow_abbrev=False,
+    )
+    _add_bench(bench)
     options = parser.parse_args(arguments)
     if options.command == "run":
         _run(run, options)
         return 0
+    if options.command == "bench":
+        from tideloop._bench import command  # so that nobody else pays for it
+
+        return command.main(options, bench)
     from tideloop import doctor as examination  # not needed to run a program
 
     return examination.main(as_json=options.json)
@@ -72,6 +84,39 @@ def _add_program(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", nargs=rest, help="run a file, or - for standard input")
 
 
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help="workloads, folders of them (by default all), or scaling"
+    )
+    parser.add_argument(
+        "--peers", metavar="A,B", help="by default asyncio,uvloop,rloop,zuvloop; Tideloop always is one"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter slices: a first look")
+    parser.add_argument(
+        "--budget", type=_seconds, metavar="S", help="at most so many seconds per workload (60; quick: 6)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, .png or .svg")
+    parser.add_argument("--list", action="store_true", help="say which workloads there are, and measure nothing")
+    parser.add_argument("--workers", type=_workers, metavar="N", help="up to so many processes (`bench scaling` alone)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"not a number of seconds above 0: {text!r}")
+    return seconds
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"not a number of workers above 1: {text!r}")
+    return int(text)
+
+
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     # `-mMODULE ARGS`, in one word, leaves the arguments to `program`.
     for given, run in ((options.module, run_module), (options.code, run_code), (options.program, run_path)):
@@ -90,8 +135,10 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 def _install(names: bool) -> None:
     import tideloop
+    from tideloop._spawned import install_in_spawned_children
 
     tideloop.install(names=names)
+    install_in_spawned_children(names=names)
 
 
 def _version() -> str:

@@ -41,6 +41,7 @@ class TestBenches:
         assert result["early"] == 0
         assert 0 < result["short_us"] <= result["worst_us"]
 
+    @pytest.mark.alone
     def test_gil(self, loop_kind: str) -> None:
         result = figures(loop_kind, "gil.py", "--seconds", "0.2")
         assert 0 < result["median_ms"] <= result["worst_ms"]
@@ -65,6 +66,18 @@ def test_table_names_every_loop_measured() -> None:
     assert "median, ms" in lines[1]
 
 
+def test_threads_beside_the_stdlibs() -> None:
+    command = [sys.executable, str(BENCHES / "threads.py"), "--rounds", "1", "--size", "50", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    results = json.loads(done.stdout)
+    assert list(results) == ["run_in_executor", "to_thread", "asyncio_to_thread", "burst", "submit"]
+    for figures in results.values():
+        assert len(figures["us"]) >= 2
+        assert all(0 < us < 1e6 for us in figures["us"].values())
+        assert all(0 < ratio < 1000 for ratio in figures["ratios"].values())
+
+
 def test_clients_on_every_kind_of_names() -> None:
     loops = ["tideloop", "tideloop+"]
     options = ["--rounds", "1", "--operations", "100", "--loops", ",".join(loops), "--json"]
@@ -76,3 +89,23 @@ def test_clients_on_every_kind_of_names() -> None:
     for work in results.values():
         assert list(work) == loops
         assert all(0 < seconds < WAIT_S for figures in work.values() for seconds in figures)
+
+
+def test_locks_for_threads_and_tasks() -> None:
+    command = [sys.executable, str(BENCHES / "locks.py"), "--rounds", "1", "--size", "1000", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    results = json.loads(done.stdout)
+    assert list(results) == ["free", "awaited", "contended", "watched", "idle"]
+    assert all(0 < value < 1e6 for work in results.values() for value in work.get("ns", {}).values())
+    assert results["idle"]["ms"]["tideloop"] < 50
+
+
+def test_queues_between_threads_and_tasks() -> None:
+    command = [sys.executable, str(BENCHES / "queues_both.py"), "--rounds", "1", "--items", "500", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+    # Whoever is not installed is left out, and said to be.
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "is left out" not in line]) == (0, [])
+    results = json.loads(done.stdout)
+    assert list(results) == ["thread to task", "task to thread", "ping-pong", "thread to thread"]
+    assert all(0 < value < 1e9 for work in results.values() for value in work["ns"].values())

@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(ROOT / "tools")]
 
 import pythons  # noqa: E402
+import readme  # noqa: E402
 from run import BUILD, GOOD, ON_TRIAL, Judge, copy_suite  # noqa: E402
 from test_all import build_wheel  # noqa: E402
 
-README = ROOT / "README.md"
 BEGIN, END = "<!-- conformance: begin, written by `make conformance` -->", "<!-- conformance: end -->"
 ONLY = "Loop"
 LOOPS = {
@@ -41,7 +41,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("versions", nargs="*", help=f"of {', '.join(pythons.VERSIONS)}; all that are found otherwise")
     args = parser.parse_args()
-    copy_suite()
     found, absent = pythons.find()
     for sentence in absent:
         print(f"!!! LEFT OUT: {sentence}")
@@ -64,7 +63,8 @@ def row(python: pythons.Python) -> tuple[str, dict[str, str], dict[str, str]]:
         versions[name] = asked.stdout.strip()
         out = BUILD / f"compare-{python.version}-{name}.json"
         out.unlink(missing_ok=True)
-        results = judge.suite(ONLY, on_trial, out)
+        # A process that is forked may suit one of them better than another: here each test has one of its own.
+        results = judge.suite(ONLY, on_trial, out, "run_stdlib.py")
         scores[name] = f"{sum(result[0] in GOOD for result in results.values())} of {len(results)}"
         hangs = sum(result[0] == "HANG" for result in results.values())
         aborts = sum(result[0] == "ABORT" for result in results.values())
@@ -77,6 +77,7 @@ def environment(python: pythons.Python) -> Judge:
     """An environment with the peers and a release wheel."""
     venv = f".venv-peers-{python.version}"
     inside = [*python.run[:-1], f"{python.root}/{venv}/bin/python"]
+    copy_suite(python.version)
     wheel = build_wheel(python)
     if wheel is None:
         sys.exit(f"no wheel for Python {python.version}")
@@ -95,10 +96,7 @@ def write(rows: list[tuple[str, dict[str, str], dict[str, str]]]) -> None:
     for python, scores, _ in rows:
         cells = [scores.get(name, "—") for name in ("asyncio", *peers)]
         lines.append(f"| {python} | " + " | ".join([*cells, f"**{scores['tideloop']}**"]) + " |")
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(before + "\n".join([BEGIN, *lines, END]) + after)
+    readme.put(BEGIN, lines, END)
     print("README.md has the table")
 
 

@@ -4,9 +4,10 @@
     python tests/conformance/run.py --python .venv/bin/python any other, with Tideloop installed
     … --loop asyncio                                          the stdlib on trial, to try the runner itself
 
-The tests are run by run_stdlib.py of the shared directory, one process each. One that the stdlib does not pass on this
-Python either counts for nobody. Failures that are known stand in known_failures.toml with their reasons; one that is
-not there fails the run, and so does one that is there and passes, or whose white-box line is no longer in the test.
+The tests are run by run_stdlib.py of the shared directory, one process each (see forked.py). One that the stdlib does
+not pass on this Python either counts for nobody. Failures that are known stand in known_failures.toml with their
+reasons; one that is not there fails the run, and so does one that is there and passes, or whose white-box line is no
+longer in the test.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ import pythons  # noqa: E402
 BUILD = ROOT / "build" / "conformance"
 SUITES = ("Future", "Task", "Loop", "Prim")
 LIMIT_S = 30
+# Most tests of the loop wait more than they compute.
+JOBS = 4
 # More tests than that are not run one by one, each of which takes as long as it takes to list them all.
 ONE_BY_ONE_MAX = 60
 GOOD = {"ok", "skip"}
@@ -63,11 +66,11 @@ class Judge(pythons.Installed):
     def run(self, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*self.command, *args], cwd=ROOT, text=True, capture_output=True, **options)
 
-    def suite(self, only: str, on_trial: list[str], out: Path) -> Results:
-        """Run one suite with run_stdlib.py."""
+    def suite(self, only: str, on_trial: list[str], out: Path, runner: str = "forked.py") -> Results:
+        """Run one suite with run_stdlib.py, or with what stands before it."""
         done = self.run(
-            "build/conformance/suite/run_stdlib.py",
-            *("--python", self.command[-1], "--only", only, "--limit", str(LIMIT_S)),
+            self.inside(suite_folder(self.version) / runner),
+            *("--python", self.command[-1], "--only", only, "--limit", str(LIMIT_S), "--jobs", str(JOBS)),
             *("--json", self.inside(out)),
             *on_trial,
         )
@@ -97,8 +100,8 @@ def main() -> None:
     args = parser.parse_args()
     if (args.version is None) == (args.python is None):
         parser.error("give either a version or --python")
-    copy_suite()
     found = pythons.in_its_venv(args.version, args.python)
+    copy_suite(found.version)
     judge = Judge(found.version, found.command, found.root)
     suites = tuple(args.only) if args.only else SUITES
     ours = judge.all_suites(args.loop, ON_TRIAL if args.loop == "tideloop" else [], suites)
@@ -108,13 +111,20 @@ def main() -> None:
     sys.exit(verdict.show())
 
 
-def copy_suite() -> None:
+def suite_folder(version: str) -> Path:
+    """Where a Python finds the suite; one each, as several may be on trial at once."""
+    return BUILD / f"suite-{version}"
+
+
+def copy_suite(version: str) -> None:
     """The suite inside the checkout, for a Python in a folder of its own that sees nothing else."""
     source = pythons.SHARED / "conformance"
     if not source.exists():
         sys.exit(f"{source} is not there: the conformance suites need the shared directory beside the checkout")
     BUILD.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, BUILD / "suite", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = suite_folder(version)
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "forked.py", folder)
 
 
 def baseline(judge: Judge, suites: tuple[str, ...], tests: list[str]) -> Results:
@@ -123,7 +133,7 @@ def baseline(judge: Judge, suites: tuple[str, ...], tests: list[str]) -> Results
         return judge.all_suites("stdlib", [], suites)
     results: Results = {}
     for test in tests:
-        out = BUILD / "stdlib.json"
+        out = BUILD / f"stdlib-{judge.version}.json"
         out.unlink(missing_ok=True)
         results |= {name: result for name, result in judge.suite(test, [], out).items() if name == test}
     return results
@@ -164,7 +174,7 @@ class Verdict:
         if len(again) > 20:
             return  # no coincidence
         for test in again:
-            out = BUILD / "again.json"
+            out = BUILD / f"again-{self.judge.version}.json"
             out.unlink(missing_ok=True)
             result = self.judge.suite(test, ON_TRIAL if self.name == "tideloop" else [], out).get(test)
             if result is not None and result[0] == "ok":
@@ -238,7 +248,7 @@ class Verdict:
 
 
 def suite_environment(judge: Judge) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{judge.root}/build/conformance/suite"}
+    return {**os.environ, "PYTHONPATH": judge.inside(suite_folder(judge.version))}
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_descriptor_may_be_given_as_number_or_object(loop, pair, kind):
     assert loop.remove_reader(ours.fileno()) is True
 
 
-@pytest.mark.parametrize("fd", ["text", None, object(), 1.5], ids=repr)
+@pytest.mark.parametrize("fd", ["text", None, object(), 1.5], ids=["text", "None", "object", "float"])
 def test_descriptor_that_is_none_is_refused(loop, fd):
     with pytest.raises((ValueError, TypeError), match="Invalid file object|integer"):
         loop.add_reader(fd, print)

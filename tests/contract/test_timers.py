@@ -50,6 +50,7 @@ def test_timer_called_at_a_time_sees_that_time_on_the_clock(loop):
     assert seen[0] >= when - 2e-9
 
 
+@pytest.mark.alone
 def test_timer_is_not_late_by_more_than_an_idle_machine_makes_it(loop):
     async def main():
         late = []

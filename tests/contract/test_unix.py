@@ -150,7 +150,7 @@ def test_large_writes_pause_and_resume(loop, run, path):
         transport, protocol = await loop.create_unix_connection(Recorder, path)
         payload = bytes(range(256)) * (1 << 14)
         transport.write(payload)
-        await until(lambda: "pause" in protocol.events and made)
+        await until(lambda: "pause" in protocol.events and made and made[0].transport)
         assert transport.get_write_buffer_size() > 0
         made[0].transport.resume_reading()
         await until(lambda: "resume" in protocol.events)

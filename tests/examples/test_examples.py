@@ -148,6 +148,33 @@ def test_pipeline_gives_the_sequential_result(start: Start, texts: int, producer
     assert program.end().splitlines() == expected_counts(texts)
 
 
+# --- the philosophers ------------------------------------------------------------------------------------------------
+
+
+def test_philosophers_in_threads_and_tasks_all_eat(start: Start) -> None:
+    assert start("philosophers.py").end() == "10000 meals, and no fork is taken: True\n"
+
+
+def test_philosophers_who_would_starve_are_named_and_one_gives_up(start: Start) -> None:
+    kinds = {"Hypatia": "task", "Kant": "task"}
+    names = ("Aristotle", "Hypatia", "Kant", "Simone", "Zhuangzi")
+    assert start("starving_philosophers.py").end().splitlines() == [
+        *[f"{name}, a {kinds.get(name, 'thread')}, holds 1 fork and waits for another" for name in names],
+        "one gives up, and its neighbour eats",
+        "4 of 5 have eaten",
+    ]
+
+
+# --- priority jobs ---------------------------------------------------------------------------------------------------
+
+
+def test_priority_jobs_are_all_done_in_both_directions(start: Start) -> None:
+    assert start("priority_jobs.py").end().splitlines() == [
+        "tasks have done 24 jobs that two threads ordered, 24 different ones",
+        "threads have done 12 jobs that a task ordered; among the first three: ['job 10', 'job 11', 'job 9']",
+    ]
+
+
 # --- clean shutdown --------------------------------------------------------------------------------------------------
 
 
@@ -257,3 +284,41 @@ def test_downloads_take_about_as_long_as_the_slowest(start: Start, tmp_path: Pat
     assert words[:5] == ["5", "of", "5", "files", "are"]
     assert slowest <= float(words[6]) < 3 * slowest  # one after the other they would take 3 times as long
     assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [300_000 + number for number in range(1, 6)]
+
+
+# --- the visited-set --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 16])
+def test_threads_and_tasks_fetch_each_page_once(start: Start, workers: int) -> None:
+    printed = start("visited_set.py", workers).end().splitlines()
+    assert printed == [f"{kind}: 301 pages, each fetched 1 time" for kind in ("threads", "tasks", "threads and tasks")]
+
+
+# --- channels ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_subscriber_gets_every_message_in_order(start: Start) -> None:
+    assert start("pubsub.py", "--messages", "60", "--subscribers", "5").end().splitlines() == [
+        "on_a_board: 5 of 5 subscribers got 60 messages",
+        "by_broadcast: 5 of 5 subscribers got 60 messages",
+    ]
+
+
+def test_processes_of_a_pipeline_find_the_primes(start: Start) -> None:
+    assert start("csp.py", "--numbers", "299").end().splitlines() == [
+        "begin",
+        f"{len(PRIMES)} primes, the last is 293",
+        f"{299 - len(PRIMES)} other numbers have {FACTORS} prime factors",
+        "end",
+    ]
+
+
+def factors(number: int) -> int:
+    """How many prime factors a number has, by the definition."""
+    smallest = next(divisor for divisor in range(2, number + 1) if number % divisor == 0)
+    return 1 if smallest == number else 1 + factors(number // smallest)
+
+
+PRIMES = [number for number in range(2, 301) if factors(number) == 1]
+FACTORS = sum(factors(number) for number in range(2, 301) if factors(number) > 1)

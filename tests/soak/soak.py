@@ -24,6 +24,7 @@ import random
 import socket
 import struct
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -31,6 +32,7 @@ from typing import Any
 import soak_channels
 
 CLIENTS = 40
+POOL_THREADS = 2
 MEMORY_GROWTH_MAX = 0.02
 MEMORY_SLACK_KIB = 768
 SHORT_S_MAX = 60.0
@@ -103,8 +105,7 @@ class Soak:
     async def run(self, seconds: float) -> list[str]:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: self.unexpected.append(context))
-        # A pool that is soon full: its threads are no growth.
-        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
+        await self.fill_pool(loop)
         server = await loop.create_server(lambda: Echo(self), "127.0.0.1", 0)
         streams = await asyncio.start_server(self.serve_stream, "127.0.0.1", 0)
         await self.channels.start()
@@ -119,6 +120,12 @@ class Soak:
         await server.wait_closed()
         await streams.wait_closed()
         return self.judge(before, after)
+
+    async def fill_pool(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A default executor with all its threads from the start: on a busy machine the second would be growth."""
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(POOL_THREADS))
+        met = threading.Barrier(POOL_THREADS)
+        await asyncio.gather(*[loop.run_in_executor(None, met.wait) for _ in range(POOL_THREADS)])
 
     async def serve_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1

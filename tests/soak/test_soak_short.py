@@ -21,3 +21,18 @@ def test_ten_seconds_of_random_connections_leave_nothing(loop_kind):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("seed ")
     assert done.stderr == ""
+
+
+@pytest.mark.loop_kinds("tideloop")
+@pytest.mark.parametrize("script", ["both.py", "both_queues.py"])
+def test_a_hundred_thousand_operations_of_threads_and_tasks_add_up(script, loop_kind):
+    done = subprocess.run(
+        [sys.executable, str(SOAK.with_name(script)), "--operations", "100000"],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("seed ")
+    assert done.stderr == ""

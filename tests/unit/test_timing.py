@@ -6,6 +6,7 @@ Each is the best of a few rounds: the machine may be busy with something else, b
 import asyncio
 import ctypes
 import os
+import resource
 import statistics
 import struct
 import sys
@@ -13,6 +14,8 @@ import threading
 import time
 
 import pytest
+
+pytestmark = pytest.mark.alone
 
 ROUNDS_MAX = 5
 LONG_ROUNDS_MAX = 15
@@ -209,6 +212,28 @@ def test_busy_loop_lets_a_computing_thread_have_its_share(loop):
     thread.join()
     assert turns > 10
     assert counted[0] > 1000
+
+
+def test_crowd_of_deadlines_wakes_an_idle_loop_no_oftener_than_every_100_us(loop):
+    apart_s, count = 25e-6, 2000
+    late = []
+
+    async def crowd():
+        done = loop.create_future()
+        start = loop.time() + 0.05
+        for number in range(count):
+            deadline = start + number * apart_s
+            loop.call_at(deadline, lambda deadline=deadline: late.append(loop.time() - deadline))
+        loop.call_at(start + count * apart_s, done.set_result, None)
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        await done
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+    woken = loop.run_until_complete(crowd())
+    assert len(late) == count
+    assert min(late) >= 0
+    # One more wake-up ends the wait for the first of them, one the wait for `done`.
+    assert woken <= count * apart_s / 100e-6 + 2
 
 
 def test_idle_loop_uses_no_cpu(loop):

@@ -7,14 +7,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod approximate_counter;
+pub mod both;
 pub mod histogram;
 pub mod inbox;
+pub mod job_queue;
+pub mod monitor;
 pub mod parking;
 pub mod read_buffer;
 pub mod ready;
 pub mod registrations;
 pub mod separators;
+pub mod snapshot_cell;
 pub mod timers;
+pub mod wait_graph;
 pub mod wait_queue;
 pub mod water_marks;
 pub mod write_buffer;

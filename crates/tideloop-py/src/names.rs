@@ -14,9 +14,22 @@ macro_rules! imported {
     )*};
 }
 
+/// Looks up what a report may need when the interpreter ends and can import nothing any more.
+pub fn prepare(py: Python<'_>) -> PyResult<()> {
+    future_class(py)?;
+    task_class(py)?;
+    future_repr(py)?;
+    task_repr(py)?;
+    format_callback_source(py).map(drop)
+}
+
 imported! {
     /// `os.strerror`
     os_strerror: PyAny = "os", "strerror";
+    /// `contextvars.Context`
+    context_class: PyType = "contextvars", "Context";
+    /// `types.CoroutineType`
+    coroutine_class: PyAny = "types", "CoroutineType";
     /// `asyncio.Handle`
     handle_class: PyType = "asyncio.events", "Handle";
     /// `asyncio.events._ThreadSafeHandle`
@@ -144,6 +157,50 @@ imported! {
     isawaitable: PyAny = "inspect", "isawaitable";
     /// Sets a future's result to None unless it is done
     release_waiter: PyAny = "asyncio.tasks", "_release_waiter";
+    /// `sys.modules`
+    sys_modules: PyAny = "sys", "modules";
+    /// Has somebody else's loop call a knock, from any thread
+    knock_on_foreign: PyAny = "tideloop._doors", "knock_on_foreign";
+    /// `tideloop.sync.Empty`
+    shared_empty: PyType = "tideloop._queue_errors", "Empty";
+    /// `tideloop.sync.Full`
+    shared_full: PyType = "tideloop._queue_errors", "Full";
+    /// `tideloop.sync.ShutDown`
+    shared_shut_down: PyType = "tideloop._queue_errors", "ShutDown";
+    /// A coroutine of trio that waits
+    wait_on_trio: PyAny = "tideloop._doors", "wait_on_trio";
+    /// What is raised by a channel that is closed
+    closed: PyType = "tideloop.channels", "Closed";
+    /// What is raised where values have been dropped before they were received
+    lagged: PyType = "tideloop.channels", "Lagged";
+    /// What is raised by a channel for which one would have to wait
+    would_block: PyType = "tideloop.channels", "WouldBlock";
+    /// A coroutine that does something unless it is done
+    call_once: PyAny = "tideloop._doors", "call_once";
+    /// A coroutine that takes locks in the order given
+    take_in_order: PyAny = "tideloop._doors", "take_in_order";
+    /// What a shared barrier raises that is broken
+    shared_broken_barrier: PyType = "tideloop._queue_errors", "BrokenBarrierError";
+    /// A coroutine that waits until a predicate holds
+    wait_for_condition: PyAny = "tideloop._doors", "wait_for_condition";
+    /// Notes this thread, for the deadlock detector
+    thread_seen: PyAny = "tideloop._deadlocks", "thread_seen";
+    /// Notes a task that is not ours, for the deadlock detector
+    watch_foreign_task: PyAny = "tideloop._deadlocks", "watch_foreign_task";
+    /// Reports what one held who has ended
+    ended_holding: PyAny = "tideloop._deadlocks", "ended_holding";
+    /// What a task needs to go on, besides locks
+    task_needs: PyAny = "tideloop._deadlocks", "task_needs";
+    /// Whether a task waits, and nothing is under way that wakes it
+    task_is_parked: PyAny = "tideloop._deadlocks", "task_is_parked";
+    /// Whether a timeout will end what a task does
+    task_has_deadline: PyAny = "tideloop._deadlocks", "task_has_deadline";
+    /// Whether nothing can wake a loop any more: the error then
+    stuck: PyAny = "tideloop._stuck", "stuck";
+    /// Reports that error
+    tell_stuck: PyAny = "tideloop._stuck", "tell_stuck";
+    /// Reports a deadlock
+    deadlock_found: PyAny = "tideloop._deadlocks", "deadlock_found";
     /// `asyncio.current_task`
     current_task: PyAny = "asyncio.tasks", "current_task";
     /// What `asyncio.gather` returns
@@ -168,6 +225,20 @@ imported! {
     queue_shut_down: PyType = "tideloop.queues", "QueueShutDown";
     /// The C half's `_enter_task`
     enter_task: PyAny = "_asyncio", "_enter_task";
+    /// The public class of a thread pool's futures
+    thread_future_class: PyType = "tideloop._thread_future", "Future";
+    /// The logger that `concurrent.futures` writes to
+    futures_logger: PyAny = "concurrent.futures._base", "LOGGER";
+    /// The logger that thread pools report to
+    thread_logger: PyAny = "tideloop._thread_future", "LOGGER";
+    /// `concurrent.futures.CancelledError`
+    thread_cancelled_error: PyType = "concurrent.futures._base", "CancelledError";
+    /// `concurrent.futures.InvalidStateError`
+    thread_invalid_state_error: PyType = "concurrent.futures._base", "InvalidStateError";
+    /// `concurrent.futures.thread.BrokenThreadPool`
+    broken_thread_pool: PyType = "concurrent.futures.thread", "BrokenThreadPool";
+    /// `threading.Condition`
+    condition_of_threads: PyAny = "threading", "Condition";
     /// The C half's `_leave_task`
     leave_task: PyAny = "_asyncio", "_leave_task";
 }

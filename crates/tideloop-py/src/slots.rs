@@ -5,6 +5,8 @@
 //! and 3.12 also makes an instance dictionary for each, wanted or not.
 
 pub mod attributes;
+pub mod both_locks;
+pub mod both_queues;
 pub mod buffers;
 pub mod bytes;
 pub mod calls;
@@ -23,9 +25,11 @@ pub mod methods;
 pub mod openssl;
 pub mod primitives;
 pub mod queues;
+pub mod ready;
 pub mod roster;
 pub mod running;
 pub mod signature;
+pub mod sites;
 pub mod sock_calls;
 pub mod sockets;
 pub mod stream_methods;
@@ -38,6 +42,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::impl_::pyclass::PyClassImpl;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 /// A class whose contents lie at a known distance from the start of the object.
 pub trait Slotted: pyo3::PyClass {
@@ -100,6 +105,19 @@ pub fn create<T: Slotted>(py: Python<'_>, value: T) -> PyResult<Bound<'_, T>> {
     // SAFETY: fresh and untracked.
     unsafe { write_contents::<T>(object, value) };
     // SAFETY: `T` extends nothing, so it is written completely.
+    Ok(unsafe { track(py, object) })
+}
+
+/// A new instance of `class`, a Python class that derives from `T` first of all and keeps its `__new__`.
+#[inline]
+pub fn create_derived<'py, T: Slotted>(class: &Bound<'py, PyType>, value: T) -> PyResult<Bound<'py, T>> {
+    let py = class.py();
+    debug_assert!(class.is_subclass_of::<T>().unwrap_or(false));
+    // SAFETY: derived from a class of this crate.
+    let object = unsafe { allocate_untracked(py, class.as_type_ptr()) }?;
+    // SAFETY: fresh and untracked.
+    unsafe { write_contents::<T>(object, value) };
+    // SAFETY: `T` extends nothing, and what the derived class adds is valid when it is zero.
     Ok(unsafe { track(py, object) })
 }
 
@@ -182,6 +200,18 @@ pub fn with_writable_buffer<R>(object: &Bound<'_, PyAny>, f: impl FnOnce(&mut [u
 pub fn thread_ident(_py: Python<'_>) -> u64 {
     // SAFETY: no arguments, no failure.
     unsafe { ffi::PyThread_get_thread_ident() as u64 }
+}
+
+/// Runs what may call itself again and again, a level deeper: `RecursionError` where the interpreter draws the line.
+pub fn one_level_deeper<R>(py: Python<'_>, run: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    // SAFETY: attached; the text lives for ever.
+    if unsafe { ffi::Py_EnterRecursiveCall(c" while cancelling what a task waits for".as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let outcome = run();
+    // SAFETY: the level was entered above.
+    unsafe { ffi::Py_LeaveRecursiveCall() };
+    outcome
 }
 
 /// Whether any other thread has a thread state, and so may be waiting for the interpreter lock.

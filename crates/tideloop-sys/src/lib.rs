@@ -9,6 +9,8 @@
 pub mod clock;
 pub mod datagram;
 mod fd;
+pub mod flag;
+pub mod parker;
 pub mod pipe;
 pub mod poll;
 pub mod socket;

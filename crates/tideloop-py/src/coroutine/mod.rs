@@ -115,6 +115,7 @@ impl Life {
     }
 
     /// One that has ended, or was made before it was called for, is fresh from now on.
+    #[cfg(not(Py_3_14))]
     #[inline]
     pub fn begin_anew(&self, py: Python<'_>) {
         self.0.with(py, |life| life.phase = Phase::Fresh);
@@ -274,7 +275,9 @@ pub fn close<C: NativeCoroutine>(slf: &Bound<'_, C>) -> PyResult<()> {
             Ok(())
         }
         Phase::Waiting | Phase::GivingWay => {
-            let exit = PyGeneratorExit::new_err(()).into_value(py).into_bound(py).into_any();
+            // Made by a call: PyO3 lets go of the interpreter to complete an error of its own, and cannot have it again
+            // when the interpreter ends.
+            let exit = py.get_type::<PyGeneratorExit>().call0()?;
             match step(slf, Some(exit)) {
                 Ok(Stepped::Return(_)) => Ok(()),
                 Ok(_) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),

@@ -4,8 +4,9 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::registrations::Token;
 
-use super::Handle;
-use crate::compose::{Timeout, Watcher};
+use super::{EventLoop, Handle};
+use crate::both::Knock;
+use crate::compose::{DoneCallback, Timeout, Watcher};
 use crate::task::{Future, Task};
 
 /// One thing to do in a turn.
@@ -21,11 +22,20 @@ pub enum Entry {
     /// Make a step of a task that waited for the future, which is done.
     Wake(Py<Task>, Py<PyAny>),
     /// Call `callback(argument)` in `context`: a future's done callback.
-    Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
+    Call {
+        callback: Py<PyAny>,
+        argument: Py<PyAny>,
+        context: Py<PyAny>,
+    },
     /// Tell one of our own objects that a future is done.
     Watched(Watcher, Py<PyAny>, Py<PyAny>),
     /// Finish a future, unless it is done.
     Release(Py<Future>),
+    /// Wake a task that waits for a shared primitive.
+    Knock(Knock),
+    /// Give a future what a thread has returned, or what it has raised.
+    Returned(Py<Future>, Py<PyAny>),
+    Raised(Py<Future>, Py<PyAny>),
     /// A timeout's deadline has come, the one with this number.
     Expire(Py<Timeout>, u32),
     /// A registered descriptor is ready.
@@ -60,8 +70,34 @@ impl Entry {
                 visit.call(future)
             }
             Self::Release(future) => visit.call(future),
+            Self::Knock(knock) => knock.visit(visit),
+            Self::Returned(future, outcome) | Self::Raised(future, outcome) => {
+                visit.call(future)?;
+                visit.call(outcome)
+            }
             Self::Expire(timeout, _) => visit.call(timeout),
             Self::Io(..) | Self::Signals => Ok(()),
+        }
+    }
+
+    /// What the report of a slow entry is about.
+    #[cold]
+    pub(super) fn subject(&self, event_loop: &Bound<'_, EventLoop>) -> Option<Py<PyAny>> {
+        let py = event_loop.py();
+        match self {
+            Self::Handle(handle) => Some(handle.clone_ref(py).into_any()),
+            Self::Step(task) | Self::Wake(task, _) => Some(task.clone_ref(py).into_any()),
+            Self::Call { callback, .. } => Some(callback.clone_ref(py)),
+            Self::Watched(watcher, object, _) => {
+                Some(DoneCallback::of(*watcher, object.bind(py)).ok()?.into_any().unbind())
+            }
+            Self::Release(future) | Self::Returned(future, _) | Self::Raised(future, _) => {
+                Some(future.clone_ref(py).into_any())
+            }
+            Self::Knock(knock) => knock.future(py).map(Py::into_any),
+            Self::Expire(timeout, _) => Some(timeout.clone_ref(py).into_any()),
+            Self::Io(token, _) => event_loop.get().io_owner(py, *token),
+            Self::Signals => None,
         }
     }
 }

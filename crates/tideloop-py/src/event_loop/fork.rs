@@ -60,6 +60,7 @@ impl EventLoop {
 fn after_fork_in_child() {
     FORK_GENERATION.fetch_add(1, Ordering::Relaxed);
     slots::running::leave();
+    crate::shared::after_fork_in_child();
 }
 
 pub(super) fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

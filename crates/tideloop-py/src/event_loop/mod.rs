@@ -4,6 +4,7 @@
 //! Python half (`python/tideloop/_loop.py`) derives the public `EventLoop` from the class below and adds what is
 //! not hot: starting and closing, executors, signals, name look-up, making connections.
 
+mod arrival;
 mod clock;
 mod entry;
 mod fork;
@@ -14,6 +15,7 @@ mod owners;
 mod park;
 mod running;
 mod scheduling;
+mod stuck;
 mod timer;
 mod turn;
 mod watchers;
@@ -39,6 +41,7 @@ use tideloop_sys::wake::WakeFd;
 use crate::cell::{Cell, Slot};
 use crate::transports::SocketTransport;
 
+pub use arrival::{Arrival, Waker};
 pub use entry::{Entry, Readiness};
 pub use fork::generation as fork_generation;
 pub use handle::{Handle, TimerHandle};
@@ -96,7 +99,7 @@ pub struct EventLoop {
     state: Cell<LoopState>,
     /// None once the loop is closed.
     kernel: Cell<Option<Arc<Kernel>>>,
-    inbox: Inbox<Py<Handle>>,
+    inbox: Inbox<Arrival>,
     clock: clock::LoopClock,
     /// The task that runs, as far as asyncio does not keep it.
     pub(crate) current: crate::task::current::Current,

@@ -63,8 +63,8 @@ impl EventLoop {
         });
         contents.let_go(py);
         drop(contents);
-        while let Some(handle) = this.take_from_inbox(py) {
-            drop(handle);
+        while let Some(arrival) = this.take_from_inbox(py) {
+            drop(arrival);
         }
         // No Python object in there: the descriptors are closed as soon as nobody polls them.
         drop(this.kernel.with(py, Option::take));

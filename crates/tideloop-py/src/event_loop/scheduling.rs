@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::clock::NANOSECONDS;
-use super::{Entry, EventLoop, Handle, Timer, TimerHandle};
+use super::{Arrival, Entry, EventLoop, Handle, Timer, TimerHandle};
 use crate::{names, slots};
 
 /// The first nanosecond of the monotonic clock at which a timer for `when` seconds may fire. One nanosecond is
@@ -60,7 +60,7 @@ impl EventLoop {
         }
         let handle = Handle::create_hidden(slf, callback, args, context, debug)?;
         handle.get().make_threadsafe(py);
-        if this.inbox.push(handle.clone_ref(py)) {
+        if this.inbox.push(Arrival::Handle(handle.clone_ref(py))) {
             this.kernel(py)?.wake.wake();
         }
         Ok(handle)
@@ -87,16 +87,18 @@ impl EventLoop {
         Ok(timer)
     }
 
-    /// Takes the oldest handle out of the inbox.
+    /// Takes the oldest thing out of the inbox.
     #[inline]
-    pub(super) fn take_from_inbox(&self, py: Python<'_>) -> Option<Py<Handle>> {
+    pub(super) fn take_from_inbox(&self, py: Python<'_>) -> Option<Arrival> {
         // Asking whether it is empty is cheaper than trying to pop.
         if self.inbox.is_empty() {
             return None;
         }
-        let handle = self.inbox.try_pop()?;
-        slots::handles::show(handle.bind(py));
-        Some(handle)
+        let arrival = self.inbox.try_pop()?;
+        if let Arrival::Handle(handle) = &arrival {
+            slots::handles::show(handle.bind(py));
+        }
+        Some(arrival)
     }
 
     /// asyncio's checks of debug mode: the callback is callable and no coroutine function, the thread is the loop's.

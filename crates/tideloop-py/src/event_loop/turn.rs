@@ -15,11 +15,13 @@ use tideloop_sys::poll::{Events, Timeout as Wait};
 use tideloop_sys::{clock, ticks};
 
 use super::io::{TOKEN_SIGNALS, TOKEN_TIMER, TOKEN_WAKE};
+use super::stuck;
+use super::timer::{self, TIMERS_APART_NS};
 use super::{Entry, EventLoop, Handle, Readiness};
 use crate::compose::{self, DoneCallback, Timeout, Watcher};
 use crate::error::{leaves_the_loop, os_error};
 use crate::transports::SocketTransport;
-use crate::{names, slots, task};
+use crate::{names, slots, task, threads};
 
 /// While work is ready the kernel is asked at most this often: a system call in every turn costs 200-300 ns.
 const POLL_INTERVAL_US: u64 = 50;
@@ -34,11 +36,6 @@ const HANDOVER_INTERVAL_US: u64 = 1_000;
 const SHORT_WAIT_US: u64 = 10;
 /// How long the loop really blocks for that: another thread needs the time to wake up and take the lock.
 const HANDOVER_BLOCK: Duration = Duration::from_micros(100);
-/// A longer wait is made in two steps: most of it, then the rest. Under a hypervisor a timer is late by up to a
-/// thousandth of what it was asked for (1 ms for 1 s, measured), which a short second step makes good.
-const EXACT_WAIT_NS: u64 = 20_000_000;
-/// The part of a long wait that is left for the second step: twice what the first may be late.
-const LEFT_OF_LONG_WAIT: u64 = 500;
 
 /// What a running loop remembers from turn to turn.
 struct Turn<'a, 'py> {
@@ -64,6 +61,8 @@ struct Turn<'a, 'py> {
     /// run may have left it armed.
     armed_ns: Option<u64>,
     disarmed: bool,
+    /// When timers were found to be due the last time.
+    expired_ns: u64,
 }
 
 /// Runs turns until `stop`, or until `KeyboardInterrupt` or `SystemExit` leaves one.
@@ -88,6 +87,7 @@ pub(super) fn run_turns(event_loop: &Bound<'_, EventLoop>) -> PyResult<()> {
         seen_ticks: now,
         armed_ns: None,
         disarmed: false,
+        expired_ns: 0,
     };
     let outcome = loop {
         match turn.once() {
@@ -148,8 +148,8 @@ impl Turn<'_, '_> {
                 self.expire_timers();
             }
         }
-        while let Some(handle) = this.take_from_inbox(py) {
-            this.push(py, Entry::Handle(handle));
+        while let Some(arrival) = this.take_from_inbox(py) {
+            this.push(py, arrival.into_entry());
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Turn<'_, '_> {
         if let Some(due_ns) = self.event_loop.get().clock.simulated_due_ns() {
             return self.park_simulated(earliest, due_ns);
         }
-        let timeout = self.time_to_wait(earliest)?;
+        let timeout = stuck::look(self.event_loop, self.time_to_wait(earliest)?)?;
         let event_loop = self.event_loop;
         let inbox = &event_loop.get().inbox;
         if timeout == Wait::Now || self.waits_are_short {
@@ -248,10 +248,10 @@ impl Turn<'_, '_> {
         if deadline <= now {
             return Ok(Wait::Now);
         }
+        let deadline = deadline.max(self.expired_ns + TIMERS_APART_NS);
         if self.armed_ns != Some(deadline) {
-            let wait = deadline - now;
-            let early = if wait > EXACT_WAIT_NS { wait / LEFT_OF_LONG_WAIT } else { 0 };
-            kernel.timer.arm(deadline - early).map_err(|error| os_error(py, &error))?;
+            let wake_ns = timer::first_step_to(deadline, now);
+            kernel.timer.arm(wake_ns).map_err(|error| os_error(py, &error))?;
             (self.disarmed, self.armed_ns) = (false, Some(deadline));
         }
         Ok(Wait::Forever)
@@ -309,6 +309,7 @@ impl Turn<'_, '_> {
             self.seen_ns
         };
         while let Some(timer) = this.with_state(py, |state| state.timers.pop_due(due_ns)) {
+            self.expired_ns = due_ns;
             this.push(py, timer.into_entry(py));
         }
     }
@@ -360,6 +361,9 @@ impl Turn<'_, '_> {
             Entry::Call { callback, argument, context } => self.call(&callback, &argument, &context),
             Entry::Watched(watcher, object, future) => self.tell(watcher, &object, &future),
             Entry::Release(future) => compose::release(future.bind(py)),
+            Entry::Knock(knock) => knock.arrive(py),
+            Entry::Returned(future, result) => threads::settle(future.bind(py), result.into_bound(py), false),
+            Entry::Raised(future, exception) => threads::settle(future.bind(py), exception.into_bound(py), true),
             Entry::Expire(timeout, arming) => self.expire(&timeout, arming),
             Entry::Io(token, readiness) => EventLoop::io_dispatch(event_loop, token, readiness),
             Entry::Signals => EventLoop::receive_signals(event_loop),
@@ -417,7 +421,7 @@ impl Turn<'_, '_> {
     #[cold]
     fn run_timed(&self, entry: Entry) -> PyResult<()> {
         let py = self.event_loop.py();
-        let subject = self.subject(&entry);
+        let subject = entry.subject(self.event_loop);
         self.set_current_handle(&entry);
         let start = clock::now_ns();
         let outcome = self.run_entry(entry);
@@ -442,23 +446,6 @@ impl Turn<'_, '_> {
         let Entry::Handle(handle) = entry else { return };
         let handle = handle.clone_ref(py);
         drop(self.event_loop.get().with_state(py, |state| state.current_handle.replace(Some(handle))));
-    }
-
-    /// What the report of a slow entry is about.
-    fn subject(&self, entry: &Entry) -> Option<Py<PyAny>> {
-        let py = self.event_loop.py();
-        match entry {
-            Entry::Handle(handle) => Some(handle.clone_ref(py).into_any()),
-            Entry::Step(task) | Entry::Wake(task, _) => Some(task.clone_ref(py).into_any()),
-            Entry::Call { callback, .. } => Some(callback.clone_ref(py)),
-            Entry::Watched(watcher, object, _) => {
-                Some(DoneCallback::of(*watcher, object.bind(py)).ok()?.into_any().unbind())
-            }
-            Entry::Release(future) => Some(future.clone_ref(py).into_any()),
-            Entry::Expire(timeout, _) => Some(timeout.clone_ref(py).into_any()),
-            Entry::Io(token, _) => self.event_loop.get().io_owner(py, *token),
-            Entry::Signals => None,
-        }
     }
 
     /// Sends what was written in this turn.

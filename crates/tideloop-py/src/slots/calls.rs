@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 /// What a coroutine did with what it was sent.
 pub enum Sent<'py> {
@@ -76,6 +76,148 @@ fn keyword_context(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
     static NAMES: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let names = NAMES.get_or_try_init(py, || PyTuple::new(py, ["context"]).map(Bound::unbind))?;
     Ok(names.bind(py))
+}
+
+type Call = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+type UnwindingCall =
+    unsafe extern "C-unwind" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+/// `PyObject_Call` as what it is: before Python 3.14 a daemonic thread that wants the interpreter lock while the
+/// interpreter ends is ended by `pthread_exit`, which unwinds its stack.
+///
+/// PyO3 declares the function as one that never unwinds, and a second declaration would be merged with that one. So the
+/// compiler must not see which function it is.
+fn unwinding_call() -> UnwindingCall {
+    // SAFETY: the two types differ only in what may come out of the function beside a result.
+    std::hint::black_box(unsafe { std::mem::transmute::<Call, UnwindingCall>(ffi::PyObject_Call) })
+}
+
+/// `pthread_cleanup_push`, which is a macro of C, as glibc and musl have it in their libraries.
+#[cfg(target_os = "linux")]
+mod cleanup {
+    use std::ffi::{c_int, c_void};
+
+    /// The C library's, in its own layout: a routine, its argument, a link, and in glibc a number.
+    #[repr(C)]
+    pub struct Buffer([usize; 4]);
+
+    impl Buffer {
+        pub const fn new() -> Self {
+            Self([0; 4])
+        }
+    }
+
+    unsafe extern "C" {
+        pub fn _pthread_cleanup_push(
+            buffer: *mut Buffer,
+            routine: unsafe extern "C" fn(*mut c_void),
+            argument: *mut c_void,
+        );
+        pub fn _pthread_cleanup_pop(buffer: *mut Buffer, execute: c_int);
+    }
+
+    pub unsafe extern "C" fn hang(_: *mut c_void) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// `PyObject_Call`, but a thread that `pthread_exit` ends in it hangs: beyond the caller's frame are Rust's, which would
+/// abort the process or let go of objects without the interpreter lock. The process is about to end anyway.
+///
+/// A destructor would see the unwinding, too, but only where Rust's personality routine and libgcc, which unwinds for
+/// `pthread_exit`, understand each other: in a wheel that zig has linked the routine asks zig's own unwinder, and
+/// crashes. So nothing here has a destructor; and as soon as its frame is left, before the caller's routine is asked,
+/// the C library calls what was pushed.
+///
+/// # Safety
+///
+/// Attached; a live object, a live tuple, and a live dict or NULL.
+#[inline(never)]
+unsafe fn call_until_the_end(
+    call: UnwindingCall,
+    function: *mut ffi::PyObject,
+    arguments: *mut ffi::PyObject,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    #[cfg(target_os = "linux")]
+    let mut buffer = cleanup::Buffer::new();
+    // SAFETY: the buffer stays where it is until it is popped, or this frame is unwound and the routine never returns.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        cleanup::_pthread_cleanup_push(&raw mut buffer, cleanup::hang, ptr::null_mut());
+    };
+    // SAFETY: the caller's promise.
+    let result = unsafe { call(function, arguments, keywords) };
+    // SAFETY: pushed above, and what the call pushed has been popped by it.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        cleanup::_pthread_cleanup_pop(&raw mut buffer, 0);
+    };
+    result
+}
+
+unsafe extern "C-unwind" {
+    /// PyO3's own has a destructor in its frame, which must not be: see `call_until_the_end`.
+    fn PyEval_RestoreThread(state: *mut ffi::PyThreadState);
+}
+
+/// `PyEval_RestoreThread`, but a thread that `pthread_exit` ends in it hangs.
+///
+/// # Safety
+///
+/// Detached; the state that this thread had.
+#[inline(never)]
+unsafe fn restore_until_the_end(state: *mut ffi::PyThreadState) {
+    #[cfg(target_os = "linux")]
+    let mut buffer = cleanup::Buffer::new();
+    // SAFETY: the buffer stays where it is until it is popped, or this frame is unwound and the routine never returns.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        cleanup::_pthread_cleanup_push(&raw mut buffer, cleanup::hang, ptr::null_mut());
+    };
+    // SAFETY: the caller's promise.
+    unsafe { PyEval_RestoreThread(state) };
+    // SAFETY: pushed above, and what the call pushed has been popped by it.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        cleanup::_pthread_cleanup_pop(&raw mut buffer, 0);
+    };
+}
+
+/// Runs `wait`, which knows nothing of Python and does not panic, without the interpreter lock, in a thread that may be
+/// daemonic: if the interpreter ends meanwhile, it hangs.
+#[inline]
+pub fn wait_or_hang<T: Copy>(_py: Python<'_>, wait: impl FnOnce() -> T) -> T {
+    // SAFETY: attached, as the token says.
+    let state = unsafe { ffi::PyEval_SaveThread() };
+    let outcome = wait();
+    // SAFETY: the state that this thread has just had.
+    unsafe { restore_until_the_end(state) };
+    outcome
+}
+
+/// `function(*arguments, **keywords)` in a thread that may be daemonic: if the interpreter ends meanwhile, it hangs.
+#[inline]
+pub fn call_or_hang<'py>(
+    function: &Bound<'py, PyAny>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let keywords = keywords.map_or(ptr::null_mut(), |keywords| keywords.as_ptr());
+    // SAFETY: attached; live objects of the right classes, or NULL for no keywords.
+    let result = unsafe { call_until_the_end(unwinding_call(), function.as_ptr(), arguments.as_ptr(), keywords) };
+    // SAFETY: a new reference, or NULL with an exception.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
+}
+
+/// The same with one argument.
+pub fn call_one_or_hang<'py>(
+    function: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    call_or_hang(function, &PyTuple::new(function.py(), [argument])?, None)
 }
 
 /// Gives an exception the traceback that it had when it was stored, so that it does not grow with each `await`.

@@ -284,6 +284,7 @@ slot_functions! {
         }
         // SAFETY: nobody else can reach the object: from here on not even the registry.
         unsafe { &*task }.leave_registry(py);
+        crate::observe::task_gone(py, object as usize);
         // SAFETY: the object is on its way out.
         unsafe { memory::detach::<Future>(object) };
         // SAFETY: nobody can reach it any more.

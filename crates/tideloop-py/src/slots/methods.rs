@@ -114,6 +114,12 @@ impl<'py> Arguments<'_, 'py> {
         Self { values, names, py }
     }
 
+    /// Whether there are no arguments.
+    #[inline]
+    pub fn are_none(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Whether some are named.
     #[inline]
     pub fn are_named(&self) -> bool {

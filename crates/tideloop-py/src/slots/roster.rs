@@ -88,7 +88,7 @@ impl Roster {
 }
 
 /// A reference of one's own to an object of a roster, unless it is being destroyed.
-fn upgrade<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Option<Bound<'py, PyAny>> {
+pub(crate) fn upgrade<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Option<Bound<'py, PyAny>> {
     // SAFETY: an object leaves the roster before its memory is freed.
     if unsafe { ffi::Py_REFCNT(object) } == 0 {
         return None;

@@ -24,6 +24,15 @@ pub fn leave() {
     RUNNING.set(ptr::null_mut());
 }
 
+/// The loop that runs in this thread, if it is one of ours.
+#[inline]
+pub fn native_running_loop(py: Python<'_>) -> Option<Bound<'_, EventLoop>> {
+    // SAFETY: whoever runs the loop has a reference to it until `leave`.
+    let running = unsafe { Bound::from_borrowed_ptr_or_opt(py, RUNNING.get()) }?;
+    // SAFETY: `enter` was given a loop of this class.
+    Some(unsafe { running.cast_into_unchecked() })
+}
+
 /// The loop that runs in this thread, if one does. Corresponds to `asyncio._get_running_loop`.
 #[inline]
 pub fn running_loop_or_none(py: Python<'_>) -> PyResult<Option<LoopRef<'_>>> {

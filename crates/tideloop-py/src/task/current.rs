@@ -32,6 +32,15 @@ impl Current {
         Self { task: Cell::new(Slot::EMPTY), written: Cell::new(0) }
     }
 
+    /// Where the task lies that runs, if that is noted here; else 0.
+    #[inline]
+    pub fn address(&self, py: Python<'_>) -> usize {
+        if cfg!(Py_3_12) {
+            return self.written.with(py, |written| *written);
+        }
+        self.task.with(py, |task| task.as_ref().map_or(0, |task| task.as_ptr() as usize))
+    }
+
     /// Sets the task that runs, and hands out the one that did.
     #[inline]
     fn replace(&self, py: Python<'_>, task: Option<Py<Task>>) -> Option<Py<Task>> {
@@ -117,11 +126,17 @@ pub(super) fn swapped<R>(
     task: &Bound<'_, Task>,
     step: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
+    let py = event_loop.py();
     if let (LoopRef::Native(native), true) = (LoopRef::to(event_loop), cfg!(not(Py_3_12))) {
         return noted(&native, task, step);
     }
     let before = swap(event_loop, task.as_any())?;
+    let native = EventLoop::of(event_loop).map(|native| &native.get().current.written);
+    let written = native.map(|native| native.with(py, |written| std::mem::replace(written, task.as_ptr() as usize)));
     let result = step();
+    if let (Some(native), Some(before)) = (native, written) {
+        native.with(py, |written| *written = before);
+    }
     let after = swap(event_loop, &before);
     let result = result?;
     after?;

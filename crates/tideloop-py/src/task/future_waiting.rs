@@ -19,6 +19,15 @@ impl Future {
         self.state.with(py, |state| state.reason = reason);
     }
 
+    /// It is waited for through `object`, while it is pending. If that is a pool's job, cancelling abandons it.
+    pub(crate) fn wait_for_object(&self, py: Python<'_>, reason: WaitReason, object: Py<PyAny>) {
+        let old = self.state.with(py, |state| {
+            state.reason = reason;
+            state.outcome.replace(Some(object))
+        });
+        drop(old);
+    }
+
     /// The object that is waited for through it: the primitive, while it is pending.
     pub(crate) fn waited_for<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let pending = |state: &mut FutureState| state.status == Status::Pending && !state.failed;

@@ -8,6 +8,7 @@ mod callbacks;
 pub mod current;
 mod errors;
 mod future;
+mod future_cancel;
 mod future_iter;
 mod future_methods;
 mod future_waiting;

@@ -11,6 +11,7 @@ use super::{Future, Task, current, errors, report, task};
 use crate::error::leaves_the_loop;
 use crate::event_loop::EventLoop;
 use crate::names;
+use crate::observe;
 use crate::slots;
 use crate::slots::calls::{self, Sent};
 use crate::slots::classes::{Exact, exact_class, exact_future};
@@ -107,8 +108,16 @@ pub(super) fn step(task: &Bound<'_, Task>, thrown: Option<Bound<'_, PyAny>>) -> 
     let sent = if thrown.is_none() && !special { calls::send_none(&coro) } else { throw(task, &coro, thrown)? };
     match sent {
         Sent::Yielded(object) => wait_for(task, object),
-        Sent::Returned(result) => returned(task, result),
-        Sent::Raised(error) => raised(task, error),
+        Sent::Returned(result) => {
+            let outcome = returned(task, result);
+            observe::task_ended(task);
+            outcome
+        }
+        Sent::Raised(error) => {
+            let outcome = raised(task, error);
+            observe::task_ended(task);
+            outcome
+        }
     }
 }
 

@@ -273,7 +273,7 @@ impl Task {
             state.waiter.cloned(py)
         });
         if let Some(waiter) = waiter
-            && cancel_any(waiter.bind(py), message)?
+            && slots::one_level_deeper(py, || cancel_any(waiter.bind(py), message))?
         {
             return Ok(true);
         }

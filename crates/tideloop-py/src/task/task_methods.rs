@@ -137,8 +137,8 @@ impl Task {
     }
 
     /// Why the task waits, or last waited: "start", "turn", "future", "task", "socket", "sleep", "lock", "event",
-    /// "condition", "semaphore", "barrier", "queue", "join", "several", "inner", "task group", "stream", "drain",
-    /// "closing", "other" or "error".
+    /// "condition", "semaphore", "barrier", "queue", "channel", "join", "several", "inner", "task group", "stream",
+    /// "drain", "closing", "other" or "error".
     #[getter]
     fn _wait_reason(&self, py: Python<'_>) -> &'static str {
         self.state.with(py, |state| state.wait_reason.name())

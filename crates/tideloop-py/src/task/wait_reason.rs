@@ -21,6 +21,7 @@ pub enum WaitReason {
     Semaphore,
     Barrier,
     Queue,
+    Channel,
     /// All tasks of a queue, or of a group, to be done.
     Join,
     /// Several futures: `gather`, `wait`, `as_completed`.
@@ -28,6 +29,8 @@ pub enum WaitReason {
     /// What `wait_for` or `shield` was given.
     Inner,
     TaskGroup,
+    /// A call in a thread of a pool.
+    Job,
     /// Data of a stream.
     Stream,
     /// Room in a stream's write buffer.
@@ -56,10 +59,12 @@ impl WaitReason {
             Self::Semaphore => "semaphore",
             Self::Barrier => "barrier",
             Self::Queue => "queue",
+            Self::Channel => "channel",
             Self::Join => "join",
             Self::Several => "several",
             Self::Inner => "inner",
             Self::TaskGroup => "task group",
+            Self::Job => "job",
             Self::Stream => "stream",
             Self::Drain => "drain",
             Self::Closing => "closing",

@@ -1,0 +1,137 @@
+"""`tideloop bench`: what is asked for, measured one after another, with a bar that says how far it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+from tideloop._bench import catalogue, environment, peers
+from tideloop._bench.catalogue import Entry
+from tideloop._bench.measure import FULL, QUICK, Plan, measure
+from tideloop._bench.peers import Peer
+from tideloop._bench.results import Result
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+SCALING = "scaling"
+
+
+def main(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the command with the options of `tideloop bench`; return its exit status.
+
+    0; 1 if a peer failed or something is missing without which nothing can be measured; 130 after Ctrl+C.
+    """
+    if not sys.platform.startswith("linux"):
+        print("tideloop bench reads processor times from Linux's /proc: it runs there only", file=sys.stderr)
+        return 1
+    _check(options, parser)
+    try:
+        entries = [] if SCALING in options.workloads else catalogue.select(options.workloads)
+        chosen, missing = _peers(options.peers)
+    except (catalogue.Unknown, KeyError) as error:
+        parser.error(error.args[0])
+    if options.list:
+        _list(entries)
+        return 0
+    if lacking := _missing_extras(options):
+        print(f"tideloop bench needs {lacking}: pip install 'tideloop[bench]'", file=sys.stderr)
+        return 1
+    if SCALING in options.workloads:
+        from tideloop._bench.scaling.command import main as scaling
+
+        return scaling(options)
+    return _run(options, entries, chosen, missing)
+
+
+def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Refuse what makes no sense, before anything is measured for it."""
+    if options.plot and options.plot.suffix not in (".png", ".svg"):
+        parser.error(f"--plot writes .png or .svg, not {options.plot.suffix or 'a file without an ending'}")
+    for file in filter(None, (options.json, options.plot)):
+        if not file.parent.is_dir():
+            parser.error(f"there is no folder {file.parent} for {file.name}")
+    if SCALING not in options.workloads:
+        if options.workers is not None:
+            parser.error(f"--workers belongs to `tideloop bench {SCALING}`")
+    elif options.workloads != [SCALING] or options.list or options.peers or options.budget:
+        parser.error(f"{SCALING} is measured by itself: its options are --workers, --quick, --json and --plot")
+
+
+def _missing_extras(options: argparse.Namespace) -> str:
+    wanted = [] if options.list else ["rich", *["matplotlib"] * bool(options.plot)]
+    return " and ".join(name for name in wanted if find_spec(name) is None)
+
+
+def _peers(text: str | None) -> tuple[list[Peer], dict[str, str]]:
+    """Return the peers of `--peers`, ours at the end, and which of them are missing here for what reason."""
+    names = [name.strip() for name in text.split(",") if name.strip()] if text is not None else [*peers.DEFAULT]
+    wanted = [peers.find(name) for name in dict.fromkeys([*names, *peers.OURS])]
+    wanted.sort(key=lambda peer: peer.ours)
+    reasons = {peer.name: peers.why_missing(peer) for peer in wanted}
+    missing = {name: reason for name, reason in reasons.items() if reason}
+    return [peer for peer in wanted if peer.name not in missing], missing
+
+
+def _list(entries: list[Entry]) -> None:
+    width = max(len(entry.name) for entry in entries)
+    for folder in dict.fromkeys(entry.folder for entry in entries):
+        print(folder)
+        for entry in entries:
+            if entry.folder == folder:
+                reason = entry.why_missing()
+                title = entry.workload.title.replace("`", "")
+                print(f"  {entry.name:<{width}}  {title}" + (f"  (left out here: {reason})" if reason else ""))
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = QUICK if options.quick else FULL
+    return replace(plan, budget_s=options.budget) if options.budget else plan
+
+
+def _run(options: argparse.Namespace, entries: list[Entry], chosen: list[Peer], missing: dict[str, str]) -> int:
+    from tideloop._bench.progress import progress  # needs rich, unlike --list
+
+    where = environment.placement()
+    libraries = [name for entry in entries for name in entry.workload.requires]
+    around = environment.describe(chosen, libraries, where) | {"load_before": environment.load()}
+    done: list[Result] = []
+    interrupted = False
+    with progress(len(entries)) as advance, suppress(KeyboardInterrupt):
+        for number, entry in enumerate(entries):
+            interrupted = True  # unless it comes to its end
+            say = advance(number, f"{entry.name} {number + 1}/{len(entries)}")
+            done.append(measure(entry, chosen, _plan(options), where, say))
+            if done[-1].interrupted:
+                break
+            interrupted = False
+    around["load_after"] = environment.load()
+    _give(options, done, around, chosen, missing)
+    if interrupted:
+        return INTERRUPTED
+    return 1 if any(result.failed for result in done) else 0
+
+
+def _give(
+    options: argparse.Namespace,
+    done: list[Result],
+    around: dict[str, Any],
+    chosen: list[Peer],
+    missing: dict[str, str],
+) -> None:
+    from tideloop._bench import report
+
+    document = report.document(done, around, chosen, missing)
+    report.show(done, around, missing)
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.plot:
+        from tideloop._bench.plot import draw
+
+        draw(document, options.plot)
+        print(f"picture: {options.plot}", file=sys.stderr)

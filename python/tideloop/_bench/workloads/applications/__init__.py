@@ -1,0 +1,1 @@
+"""Programs on libraries that people use, untouched: servers, clients, and what a program starts or looks up."""

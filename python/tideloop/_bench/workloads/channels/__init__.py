@@ -1,0 +1,1 @@
+"""Echo servers over each kind of channel: what a message costs the server."""

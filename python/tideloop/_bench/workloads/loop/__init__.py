@@ -1,0 +1,1 @@
+"""What asyncio does above the socket: CPU time per operation of tasks, timers, locks, queues and threads."""

@@ -1,0 +1,1 @@
+"""Many of a thing: connections, tasks, timers; and much through one."""

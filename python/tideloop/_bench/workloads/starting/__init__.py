@@ -1,0 +1,1 @@
+"""What a short program pays before it does anything: whole processes."""

@@ -1,0 +1,258 @@
+"""Parallel and Sequence: programs of processes that are functions, coroutines and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import threading
+import time
+
+import pytest
+from channel_support import on_every_loop, run_on
+
+from tideloop.channels import Channel, Closed, Parallel, Sequence
+
+
+def after(seconds, what, printed):
+    def process():
+        time.sleep(seconds)
+        printed.append(what)
+        return what
+
+    return process
+
+
+def after_in_task(seconds, what, printed):
+    async def process():
+        await asyncio.sleep(seconds)
+        printed.append(what)
+        return what
+
+    return process
+
+
+@pytest.mark.parametrize("kind", [after, after_in_task])
+def test_two_processes_print_after_one_and_two_units_and_then_comes_the_end(kind):
+    printed = []
+    began = time.monotonic()
+    results = Parallel(kind(0.2, "two", printed), kind(0.1, "one", printed)).run()
+    printed.append("end")
+    assert printed == ["one", "two", "end"]
+    assert results == ["two", "one"]
+    assert 0.19 <= time.monotonic() - began < 5
+
+
+def test_a_sequence_goes_on_when_a_process_has_ended():
+    printed = []
+    results = Sequence(
+        after(0.02, "first", printed), after_in_task(0.0, "second", printed), after(0, "third", printed)
+    ).run()
+    assert printed == results == ["first", "second", "third"]
+
+
+def test_programs_are_nested():
+    printed = []
+    program = Sequence(
+        lambda: printed.append("begin"),
+        Parallel(
+            Sequence(after(0.05, "a1", printed), after(0.05, "a2", printed)),
+            Sequence(after_in_task(0.02, "b1", printed), after_in_task(0.055, "b2", printed)),
+        ),
+        lambda: printed.append("end"),
+    )
+    assert program.run() == [None, [["a1", "a2"], ["b1", "b2"]], None]
+    assert printed == ["begin", "b1", "a1", "b2", "a2", "end"]
+    # It can be run again.
+    assert program.run() == [None, [["a1", "a2"], ["b1", "b2"]], None]
+    assert repr(program) == "<Sequence of 3 processes>"
+
+
+def test_functions_run_in_threads_and_coroutines_in_the_loop():
+    def thread():
+        return threading.current_thread()
+
+    async def task():
+        return threading.current_thread()
+
+    class Process:
+        async def __call__(self):
+            return threading.current_thread()
+
+    here = threading.current_thread()
+    results = Parallel(thread, thread, task, task(), functools.partial(task), Process()).run()
+    assert results[2:] == [here] * 4
+    assert len({here, *results[:2]}) == 3
+    assert results[0].name == "process thread"
+
+
+def test_a_thread_has_the_context_of_who_runs_the_program():
+    variable = contextvars.ContextVar("variable")
+
+    async def main():
+        variable.set("from the task")
+        return await Parallel(variable.get)
+
+    assert asyncio.run(main()) == ["from the task"]
+
+
+def test_nothing_at_once_and_nothing_in_a_row():
+    assert (Parallel().run(), Sequence().run()) == ([], [])
+
+
+@pytest.mark.parametrize("kind", [Parallel, Sequence])
+def test_what_is_no_process_is_refused(kind):
+    with pytest.raises(TypeError, match="a process is"):
+        kind(1)
+
+
+def test_a_program_that_runs_in_a_task_is_awaited():
+    async def main():
+        program = Parallel()
+        with pytest.raises(RuntimeError):
+            program.run()
+        return await program
+
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        assert asyncio.run(main()) == []
+
+
+@on_every_loop
+def test_processes_of_both_kinds_talk_over_channels_on_every_loop(loop_name):
+    numbers, squares = Channel(), Channel(2)
+
+    def produce():
+        with numbers:
+            for number in range(20):
+                numbers.send(number)
+
+    async def square():
+        with squares:
+            async for number in numbers:
+                await squares.send(number**2)
+
+    def total():
+        return sum(squares)
+
+    async def main():
+        return await Parallel(produce, square, total)
+
+    assert run_on(loop_name, main) == [None, None, sum(n**2 for n in range(20))]
+
+
+@on_every_loop
+def test_all_failures_are_raised_together_when_nothing_runs_any_more(loop_name):
+    ended = []
+
+    def fails_first():
+        raise KeyError("thread")
+
+    def runs_on():
+        time.sleep(0.05)
+        ended.append("thread")
+        raise ValueError("late")
+
+    async def is_cancelled():
+        try:
+            await Channel().receive()
+        finally:
+            ended.append("task")
+
+    async def main():
+        await Parallel(is_cancelled, fails_first, runs_on)
+
+    before = set(threading.enumerate())
+    with pytest.raises(BaseExceptionGroup, match="processes of a Parallel have failed") as caught:
+        run_on(loop_name, main)
+    assert sorted(repr(error) for error in caught.value.exceptions) == ["KeyError('thread')", "ValueError('late')"]
+    assert ended == ["task", "thread"]
+    assert set(threading.enumerate()) <= before
+
+
+@on_every_loop
+def test_a_failure_closes_the_channels_at_which_threads_wait(loop_name):
+    requests, answers = Channel(), Channel()
+
+    def waits():
+        return requests.receive()
+
+    def waits_to_send():
+        answers.send("nobody receives it")
+
+    async def fails():
+        while "1 waiting to send" not in repr(answers) or "1 to receive" not in repr(requests):
+            await Parallel(functools.partial(time.sleep, 0.001))
+        raise OSError("gone")
+
+    async def main():
+        await Parallel(waits, waits_to_send, fails, closing=[requests, answers])
+
+    with pytest.raises(ExceptionGroup) as caught:
+        run_on(loop_name, main)
+    assert [repr(error) for error in caught.value.exceptions] == ["OSError('gone')"]
+    assert requests.closed
+    assert answers.closed
+
+
+def test_channels_are_closed_at_the_end_too_and_a_closed_of_another_one_is_a_failure():
+    channel, other = Channel(1), Channel()
+    other.close()
+    assert Parallel(lambda: channel.send(1), closing=[channel]).run() == [None]
+    assert channel.closed
+    with pytest.raises(ExceptionGroup) as caught:
+        Parallel(other.receive).run()
+    assert isinstance(caught.value.exceptions[0], Closed)
+
+
+def test_a_sequence_ends_by_its_first_failure():
+    ran = []
+
+    async def never():
+        ran.append("never")
+
+    def fails():
+        raise KeyError("second")
+
+    with pytest.raises(KeyError, match="second"):
+        Sequence(lambda: ran.append("first"), fails, never(), never).run()
+    assert ran == ["first"]
+
+
+@on_every_loop
+def test_cancelling_a_program_ends_its_tasks_and_waits_for_its_threads(loop_name):
+    channel, ended = Channel(), []
+
+    def thread():
+        try:
+            channel.receive()
+        except Closed:
+            time.sleep(0.02)
+            ended.append("thread")
+            raise
+
+    async def task():
+        try:
+            await Channel().receive()
+        finally:
+            ended.append("task")
+
+    async def main():
+        program = Parallel(thread, task, closing=[channel])
+        if loop_name == "trio":
+            import trio
+
+            with trio.move_on_after(0.05):
+                await program
+            return
+        running = asyncio.ensure_future(_awaited(program))
+        await asyncio.sleep(0.05)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    run_on(loop_name, main)
+    assert sorted(ended) == ["task", "thread"]
+
+
+async def _awaited(program):
+    return await program

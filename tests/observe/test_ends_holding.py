@@ -1,0 +1,106 @@
+"""A thread or a task that ends while it holds a lock is reported, with where it took it."""
+
+import asyncio
+import threading
+
+import pytest
+from observe.watched import watching
+
+import tideloop
+from tideloop.sync import Lock, RLock
+
+
+def reports_of(records):
+    return [record.getMessage() for record in records if record.name == "tideloop"]
+
+
+@pytest.mark.parametrize("kind", [Lock, RLock])
+def test_a_thread_that_ends_holding_a_lock_is_reported(kind, exception_reports):
+    locks = [kind()]
+    with watching():
+        thread = threading.Thread(target=lambda: locks[0].acquire(), name="the taker")
+        thread.start()
+        thread.join()
+        [text] = reports_of(exception_reports)
+        assert "Thread 'the taker' has ended and still holds:" in text
+        assert f"taken at {__file__}:" in text
+        locks.clear()  # what is known of a lock dies with it
+
+
+@pytest.mark.parametrize("run", [tideloop.run, asyncio.run], ids=["tideloop", "asyncio"])
+def test_a_task_that_ends_holding_a_lock_is_reported(run, exception_reports):
+    lock = Lock()
+
+    async def takes():
+        await lock.acquire()
+
+    async def main():
+        await asyncio.create_task(takes(), name="the taker")
+        await asyncio.sleep(0)
+        lock.release()
+
+    with watching():
+        run(main())
+        [text] = reports_of(exception_reports)
+        assert "Task 'the taker' has ended and still holds:" in text
+        assert "in test_a_task_that_ends_holding_a_lock_is_reported.<locals>.takes" in text
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "failed"])
+def test_a_task_that_is_cancelled_or_fails_holding_a_lock_is_reported(ending, exception_reports):
+    lock = Lock()
+
+    async def takes():
+        await lock.acquire()
+        if ending == "failed":
+            raise ValueError
+        await asyncio.sleep(10)
+
+    async def main():
+        task = asyncio.create_task(takes())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or isinstance(task.exception(), ValueError)
+        lock.release()
+
+    with watching():
+        tideloop.run(main())
+        assert len(reports_of(exception_reports)) == 1
+
+
+def test_what_was_handed_to_another_one_is_no_news():
+    lock = Lock()
+
+    async def takes():
+        async with lock:
+            pass
+        await asyncio.create_task(lock.acquire())
+
+    async def main():
+        await asyncio.create_task(takes())
+        lock.release()
+
+    with watching():
+        tideloop.run(main())
+
+
+def test_the_holder_that_has_ended_closes_no_cycle(exception_reports):
+    lock = Lock()
+    with watching() as found:
+        thread = threading.Thread(target=lambda: lock.acquire())
+        thread.start()
+        thread.join()
+        assert lock.acquire(timeout=0.01) is False
+        threading.Timer(0.02, lock.release).start()
+        assert lock.acquire()
+        lock.release()
+        assert not found
+
+
+def test_off_nothing_is_said():
+    lock = Lock()
+    thread = threading.Thread(target=lambda: lock.acquire())
+    thread.start()
+    thread.join()
+    assert lock.locked()

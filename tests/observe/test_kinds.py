@@ -1,0 +1,144 @@
+"""Every kind of lock, and every way to take one, is seen by the detector."""
+
+import threading
+import time
+
+import pytest
+from observe.watched import in_threads, names, watching
+
+import tideloop
+from tideloop import observe
+from tideloop.sync import Condition, Lock, RLock, RWLock, acquire_all
+
+
+def test_taking_back_the_lock_of_a_condition_is_a_wait_too():
+    lock, other = RLock(), Lock()
+    condition = Condition(lock)
+    in_wait, notified = threading.Event(), threading.Event()
+
+    def waits():
+        with other, condition:
+            in_wait.set()
+            condition.wait()
+
+    def notifies():
+        in_wait.wait(5)
+        with condition:
+            condition.notify()
+            notified.set()
+            with other:
+                pass
+
+    with watching(victim=True) as found:
+        raised = in_threads(waits, notifies)
+    assert names(found[0]) == ["T0", "T1"]
+    assert [type(error) for error in raised] == [type(None), observe.DeadlockError]
+
+
+def test_a_ring_of_readers_writer_locks_is_found():
+    locks = [RWLock() for _ in range(3)]
+    all_read = threading.Barrier(3)
+
+    def body(index):
+        with locks[index].read():
+            all_read.wait(5)
+            with locks[(index + 1) % 3].write():
+                pass
+
+    with watching(victim=True) as found:
+        raised = in_threads(*[lambda index=index: body(index) for index in range(3)])
+    assert names(found[0]) == ["T0", "T1", "T2"]
+    assert [type(error) for error in raised if error is not None] == [observe.DeadlockError]
+
+
+def test_readers_that_do_not_wait_for_each_other_are_no_cycle():
+    lock, other = RWLock(), Lock()
+    both_read = threading.Barrier(2)
+
+    def reads():
+        with lock.read():
+            both_read.wait(5)
+            with other:
+                pass
+
+    def reads_and_holds():
+        with other, lock.read():
+            both_read.wait(5)
+
+    with watching() as found:
+        assert in_threads(reads, reads_and_holds) == [None, None]
+        assert not found
+
+
+def test_acquire_all_waits_where_it_is_called():
+    first, second = Lock(), Lock()
+    has_one = threading.Barrier(2)
+
+    def takes_all():
+        has_one.wait(5)
+        with acquire_all(first, second):
+            pass
+
+    def takes_backwards():
+        with second:
+            has_one.wait(5)
+            time.sleep(0.05)
+            with first:
+                pass
+
+    with watching(victim=True) as found:
+        in_threads(takes_all, takes_backwards)
+    assert names(found[0]) == ["T0", "T1"]
+    taken = {member.name: member for member in found[0].members}
+    assert taken["T0"].holds[0].site.function.endswith("takes_all")
+
+
+def test_tasks_of_trio_are_found_too():
+    trio = pytest.importorskip("trio", reason="the test is about its tasks")
+    raised = []
+
+    async def body(one, other):
+        try:
+            async with one:
+                await trio.sleep(0.001)
+                async with other:
+                    pass
+        except observe.DeadlockError as error:
+            raised.append(error)
+
+    async def main():
+        first, second = Lock(), Lock()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(body, first, second, name="first")
+            nursery.start_soon(body, second, first, name="second")
+
+    async def limited():
+        lock = Lock()
+        async with lock:
+            with trio.move_on_after(0.05):
+                await lock.acquire()
+            assert await lock.acquire(timeout=0.05) is False
+
+    with watching(victim=True) as found:
+        trio.run(main)
+        deadlock = found.pop()
+        assert names(deadlock) == ["first", "second"]
+        assert {member.site.filename for member in deadlock.members} == {__file__}
+        assert len(raised) == 1
+        trio.run(limited)
+        assert not found
+
+
+def test_what_acquire_all_takes_in_a_task_was_taken_where_it_is_awaited():
+    async def main():
+        first, second = Lock(), Lock()
+        async with acquire_all(first):
+            with pytest.raises(observe.DeadlockError):
+                async with acquire_all(second, first):
+                    pass
+
+    with watching(victim=True) as found:
+        tideloop.run(main())
+    [member] = found[0].members
+    assert [held.site.filename for held in member.holds] == [__file__] * len(member.holds)
+    assert member.site.function.endswith("<locals>.main")

@@ -1,0 +1,273 @@
+"""What ends a wait in time is no deadlock, wherever the limit stands; what only seems to is one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+import warnings
+
+import pytest
+from observe.watched import names, watching
+
+import tideloop
+from tideloop import observe
+from tideloop.sync import Lock, synchronized
+
+
+async def hold_and_take(one: Lock, other: Lock) -> None:
+    async with one:
+        await asyncio.sleep(0.02)
+        async with other:
+            pass
+
+
+async def in_a_group(a: Lock, b: Lock) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hold_and_take(a, b))
+        group.create_task(hold_and_take(b, a))
+
+
+async def in_our_group(a: Lock, b: Lock) -> None:
+    async with tideloop.TaskGroup() as group:
+        group.create_task(hold_and_take(a, b))
+        group.create_task(hold_and_take(b, a))
+
+
+async def gathered(a: Lock, b: Lock) -> None:
+    await asyncio.gather(hold_and_take(a, b), hold_and_take(b, a))
+
+
+async def gathered_by_us(a: Lock, b: Lock) -> None:
+    await tideloop.gather(hold_and_take(a, b), hold_and_take(b, a))
+
+
+async def waited_for(a: Lock, b: Lock) -> None:
+    tasks = [asyncio.ensure_future(hold_and_take(a, b)), asyncio.ensure_future(hold_and_take(b, a))]
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def nested(a: Lock, b: Lock) -> None:
+    await asyncio.gather(asyncio.ensure_future(in_a_group(a, b)))
+
+
+TOGETHER = [in_a_group, in_our_group, gathered, gathered_by_us, waited_for, nested]
+
+
+@pytest.mark.parametrize("together", TOGETHER)
+@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
+@pytest.mark.parametrize("limit", ["asyncio.timeout", "tideloop.timeout", "asyncio.wait_for", "tideloop.wait_for"])
+def test_a_limit_around_those_who_wait_for_each_other_ends_it(together, loop_factory, limit):
+    async def main() -> None:
+        a, b = Lock(), Lock()
+        package = asyncio if limit.startswith("asyncio") else tideloop
+        with pytest.raises(TimeoutError):
+            if limit.endswith("wait_for"):
+                await package.wait_for(together(a, b), 0.15)
+            else:
+                async with package.timeout(0.15):
+                    await together(a, b)
+
+    with watching(victim=True) as found:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        assert found == []
+
+
+@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
+def test_a_timer_that_will_cancel_one_of_them_is_a_limit(loop_factory):
+    async def main() -> None:
+        a, b = Lock(), Lock()
+        tasks = [asyncio.ensure_future(hold_and_take(a, b)), asyncio.ensure_future(hold_and_take(b, a))]
+        asyncio.get_running_loop().call_later(0.15, tasks[0].cancel)
+        assert await tasks[1] is None
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+
+    with watching(victim=True) as found:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        assert found == []
+
+
+def test_anyios_limit_around_a_group_ends_it():
+    anyio = pytest.importorskip("anyio", reason="the test is about its limits")
+
+    async def main() -> None:
+        a, b = Lock(), Lock()
+        with anyio.move_on_after(0.15) as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(hold_and_take, a, b)
+                group.start_soon(hold_and_take, b, a)
+        assert scope.cancelled_caught
+
+    with watching(victim=True) as found:
+        tideloop.run(main())
+        assert found == []
+
+
+@pytest.mark.parametrize("package", [asyncio, tideloop])
+@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
+def test_a_limit_that_is_over_limits_nothing(package, loop_factory):
+    async def body(one: Lock, other: Lock) -> None:
+        async with package.timeout(60) as limit:
+            await asyncio.sleep(0)
+        await hold_and_take(one, other)
+        assert limit is not None
+
+    async def main() -> None:
+        a, b = Lock(), Lock()
+        outcomes = await asyncio.gather(body(a, b), body(b, a), return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DeadlockError", "NoneType"]
+
+    with watching(victim=True) as found:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        assert len(found.pop().members) == 2
+
+
+@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
+def test_the_limit_of_a_task_whose_loop_stands_still_ends_nothing(loop_factory):
+    lock = Lock()
+
+    async def hold() -> None:
+        async with asyncio.timeout(60), lock:
+            await asyncio.sleep(0.2)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(hold())
+        await asyncio.sleep(0.05)
+        with pytest.raises(observe.DeadlockError), lock:
+            pass
+        await task
+
+    with watching(victim=True) as found:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        assert [member.kind for member in found.pop().members] == ["thread", "task"]
+
+
+@pytest.mark.parametrize("fair", [False, True])
+@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
+def test_who_has_been_given_a_lock_and_cannot_run_holds_it(loop_factory, fair):
+    given, other = Lock(fair=fair), Lock()
+    holds_both, may_release = threading.Event(), threading.Event()
+
+    def in_a_thread() -> None:
+        with other:
+            given.acquire()
+            holds_both.set()
+            may_release.wait(10)
+            given.release()  # to the task, whose thread is about to block
+            time.sleep(0.1)
+            with contextlib.suppress(observe.DeadlockError), given:
+                pass
+
+    async def take() -> None:
+        async with given:
+            pass
+
+    async def main() -> None:
+        thread = threading.Thread(target=in_a_thread)
+        thread.start()
+        holds_both.wait(10)
+        task = asyncio.ensure_future(take())
+        await asyncio.sleep(0.05)  # in line, and for longer than any barging is allowed
+        may_release.set()
+        time.sleep(0.02)
+        with contextlib.suppress(observe.DeadlockError), other:
+            pass
+        await task
+        thread.join()
+
+    with watching(victim=True) as found, contextlib.suppress(observe.DeadlockError):
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+        assert [member.kind for member in found.pop().members].count("task") == 1
+
+
+# --- the child of a fork --------------------------------------------------------------------------------------------
+
+
+def test_the_child_of_a_fork_blames_no_thread_that_it_does_not_have_and_finds_its_own_deadlocks():
+    lock, other = Lock(), Lock()
+    release, holds = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with other:
+            holds.set()
+            release.wait(10)
+
+    reading, writing = os.pipe()
+    with watching(victim=True):
+        thread = threading.Thread(target=hold)
+        thread.start()
+        holds.wait()
+        with lock:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the threads are the subject
+                child = os.fork()
+            if child == 0:
+                os.dup2(writing, 2)
+                try:
+                    lock.acquire()
+                except observe.DeadlockError:
+                    os._exit(7)
+                os._exit(1)
+        release.set()
+        thread.join()
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        assert said.read() == ""
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+# --- where --------------------------------------------------------------------------------------------------------
+
+
+class Account:
+    def __init__(self) -> None:
+        self.other: Account
+
+    @synchronized
+    def give(self) -> None:
+        time.sleep(0.05)
+        self.other.take()
+
+    @synchronized
+    def take(self) -> None:
+        pass
+
+
+def test_what_synchronized_takes_was_taken_where_the_method_is_called():
+    one, other = Account(), Account()
+    one.other, other.other = other, one
+    failed = []
+
+    def give(account: Account) -> None:
+        try:
+            account.give()
+        except observe.DeadlockError as error:
+            failed.append(error)
+
+    with watching(victim=True) as found:
+        threads = [
+            threading.Thread(target=give, args=(account,), name=name) for account, name in ((one, "a"), (other, "b"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        deadlock = found.pop()
+    assert names(deadlock) == ["a", "b"]
+    assert len(failed) == 1
+    for member in deadlock.members:
+        assert (member.site.filename, member.site.function) == (__file__, "Account.give")
+        assert [held.site.filename for held in member.holds] == [__file__]
