@@ -129,6 +129,10 @@ class Peer:
             pass
         return self.outgoing.read()
 
+    def unwrap(self) -> None:
+        """Exchange close_notify. A socket that is closed before resets the connection for what it has not read."""
+        self._repeat(self.tls.unwrap)
+
     def send(self, data: bytes) -> None:
         self._repeat(self.tls.write, data)
 

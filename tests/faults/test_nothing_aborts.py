@@ -200,13 +200,24 @@ os.kill(os.getpid(), signal.SIGUSR1)
 run(asyncio.sleep(0.01))
 print(told())
 loop.remove_signal_handler(signal.SIGUSR1)
-signal.signal(signal.SIGUSR2, fail)
-threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR2)).start()
-timer = loop.call_later(10, print)
+handled = threading.Event()
+def fail_once(*args):
+    if not handled.is_set():
+        handled.set()
+        fail()
+# Again, should it come between asyncio's last look at signals and its system call.
+def knock():
+    while not handled.wait(0.2):
+        os.kill(os.getpid(), signal.SIGUSR2)
+timer = loop.call_later(20, print)
+loop.call_soon(signal.signal, signal.SIGUSR2, fail_once)
+knocking = threading.Thread(target=knock)
+loop.call_soon(knocking.start)
 try:
     loop.run_forever()
 except LookupError as exc:
     print("raised", exc)
+knocking.join()
 timer.cancel()
 loop.close()
 """,

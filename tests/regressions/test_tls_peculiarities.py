@@ -85,7 +85,9 @@ def test_what_a_reader_holds_already_belongs_to_the_handshake(run):
                 sock.sendall(b"PROXY TCP4\n" + peer.outgoing.read())
                 peer.handshake()
                 peer.send(b"hello\n")
-                return peer.recv_exactly(6)
+                answer = peer.recv_exactly(6)
+                peer.unwrap()
+                return answer
 
         assert await asyncio.to_thread(client) == b"HELLO\n"
         server.close()
