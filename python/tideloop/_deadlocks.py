@@ -115,7 +115,7 @@ def deadlocks(on: bool = True, *, victim: bool = False, report: Callable[[Deadlo
     if report is not None and (not callable(report) or inspect.iscoroutinefunction(report)):
         raise TypeError(f"report must be a function, which is called with a Deadlock, not {report!r}")
     _report = report if on else None
-    for function in (_doors.wait_on_trio, _doors.take_in_order, *wrappers):
+    for function in (_doors.wait_on_trio, _doors.take_in_order, _doors.call_once, *wrappers):
         # What is told of is where these were called.
         for code in (function.__code__, *function.__code__.co_consts):
             if isinstance(code, CodeType) and code.co_name != "__annotate__":
@@ -208,14 +208,17 @@ def _site(site: _Place) -> Site | None:
 # What the detector asks about tasks.
 
 
-def task_needs(task: Any) -> tuple[Any, int | None]:
-    """The task that *task* awaits, if it awaits exactly one, and the thread that runs its loop."""
-    if task.done() if hasattr(task, "done") else True:
-        return None, None
+def task_needs(task: Any) -> tuple[Any, int | None, Any]:
+    """The task that *task* awaits, if it awaits exactly one; what runs it, and in which thread, where that says so."""
+    if not hasattr(task, "get_loop"):  # a task of trio
+        return None, None, task._runner if inspect.getcoroutinestate(task.coro) != inspect.CORO_CLOSED else None
+    if task.done():
+        return None, None, None
     awaited = getattr(task, "_fut_waiter", None)
     if not isinstance(awaited, asyncio.Task) or awaited.done():
         awaited = None
-    return awaited, getattr(task.get_loop(), "_thread_id", None)
+    event_loop = task.get_loop()
+    return awaited, getattr(event_loop, "_thread_id", None), event_loop
 
 
 def task_is_parked(task: Any) -> bool:
@@ -345,7 +348,9 @@ def thread_seen() -> None:
 
 def watch_foreign_task(task: Any) -> None:
     """Called when a task that is not ours takes a lock."""
-    if task not in _foreign_tasks and hasattr(task, "add_done_callback"):
+    if not hasattr(task, "add_done_callback"):
+        _watch_trio(task._runner)
+    elif task not in _foreign_tasks:
         _foreign_tasks.add(task)
         task.add_done_callback(_foreign_task_done)
 
@@ -353,6 +358,22 @@ def watch_foreign_task(task: Any) -> None:
 def _foreign_task_done(task: Any) -> None:
     _foreign_tasks.discard(task)
     _observe.task_ended(task)
+
+
+def _watch_trio(runner: Any) -> None:
+    """Be told when a task of this run of trio's, the one that goes on here, is done."""
+    import trio
+
+    class Ends(trio.abc.Instrument):  # type: ignore[misc, unused-ignore]
+        def task_exited(self, task: Any) -> None:
+            _observe.task_ended(task)
+
+    if runner not in _watched_runs:
+        _watched_runs.add(runner)
+        trio.lowlevel.add_instrument(Ends())
+
+
+_watched_runs: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def ended_holding(is_task: bool, who: Any, holdings: list[tuple[Any, _Place]]) -> None:

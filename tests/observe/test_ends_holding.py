@@ -104,3 +104,24 @@ def test_off_nothing_is_said():
     thread.start()
     thread.join()
     assert lock.locked()
+
+
+def test_a_task_of_trio_that_ends_holding_a_lock_is_reported(exception_reports):
+    trio = pytest.importorskip("trio", reason="the test is about its tasks")
+    locks = [Lock(), Lock()]
+
+    async def takes(lock):
+        await lock.acquire()
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            for index, lock in enumerate(locks):
+                nursery.start_soon(takes, lock, name=f"taker {index}")
+        for lock in locks:
+            lock.release()
+
+    with watching():
+        trio.run(main)
+        texts = reports_of(exception_reports)
+        assert len(texts) == 2
+        assert all(f"Task 'taker {index}' has ended and still holds:" in "".join(texts) for index in (0, 1))

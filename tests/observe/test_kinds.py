@@ -1,5 +1,6 @@
 """Every kind of lock, and every way to take one, is seen by the detector."""
 
+import asyncio
 import threading
 import time
 
@@ -8,7 +9,8 @@ from observe.watched import in_threads, names, watching
 
 import tideloop
 from tideloop import observe
-from tideloop.sync import Condition, Lock, RLock, RWLock, acquire_all
+from tideloop.sync import Condition, Lock, Once, RLock, RWLock, acquire_all
+from worlds import asyncio_worlds, run, worlds
 
 
 def test_taking_back_the_lock_of_a_condition_is_a_wait_too():
@@ -142,3 +144,82 @@ def test_what_acquire_all_takes_in_a_task_was_taken_where_it_is_awaited():
     [member] = found[0].members
     assert [held.site.filename for held in member.holds] == [__file__] * len(member.holds)
     assert member.site.function.endswith("<locals>.main")
+
+
+def test_who_does_something_once_and_who_waits_for_that():
+    once, lock = Once(), Lock()
+    running = threading.Event()
+
+    def does_it():
+        def body():
+            running.set()
+            time.sleep(0.05)
+            with lock:
+                return 1
+
+        return once.call(body)
+
+    def waits():
+        with lock:
+            running.wait(5)
+            once.call(int)
+
+    with watching(victim=True) as found:
+        raised = in_threads(does_it, waits)
+        assert names(found[0]) == ["T0", "T1"]
+        holding = {member.name: member.holds[0] for member in found[0].members}
+        assert holding["T0"].what is once
+        assert holding["T0"].site.function.endswith("does_it")
+        assert [type(error) for error in raised if error is not None] == [observe.DeadlockError]
+        # The turn is over, however it ended.
+        assert once.call(int) in (0, 1)
+
+
+@asyncio_worlds
+def test_tasks_that_do_something_once(world):
+    async def main():
+        once, lock = Once(), Lock()
+
+        async def body():
+            await asyncio.sleep(0)
+            async with lock:
+                return 1
+
+        async def does_it():
+            return await once.call(body)
+
+        async def waits():
+            async with lock:
+                await asyncio.sleep(0)
+                return await once.call(body)
+
+        tasks = [asyncio.create_task(does_it(), name="does"), asyncio.create_task(waits(), name="waits")]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    with watching(victim=True) as found:
+        outcomes = run(world, main)
+        assert names(found[0]) == ["does", "waits"]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DeadlockError", "int"]
+        sites = {member.name: member.holds[0].site.function for member in found[0].members}
+        assert sites["does"].endswith("does_it")
+
+
+@worlds
+def test_a_thread_that_blocks_on_what_a_task_of_the_loop_in_it_holds(world):
+    lock = Lock()
+
+    async def main():
+        await lock.acquire()
+        try:
+            with lock:
+                pass
+        finally:
+            lock.release()
+
+    with watching(victim=True) as found, pytest.raises(observe.DeadlockError):
+        run(world, main)
+    thread, task = sorted(found[0].members, key=lambda member: member.kind, reverse=True)
+    assert (thread.kind, task.kind) == ("thread", "task")
+    assert thread.waits_for is lock
+    assert task.holds[0].what is lock
+    assert "which runs its loop" in str(found[0])

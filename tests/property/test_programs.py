@@ -53,7 +53,9 @@ class Machine:
         self.tasks = []
         self.task_class = task_class(kind)
         self.count = 0
-        self.base = loop.time() - 1000
+        # All that is due lies between the machine's start, which may have been just now, and now.
+        self.base = loop.time() / 2
+        self.past = self.base / 2
 
     def name(self):
         self.count += 1
@@ -119,12 +121,13 @@ class Machine:
 
     def do_call_later(self, number, inner):
         # A step of the clock apart, so that the order is known.
-        self.base += 1e-3
+        self.base += 1e-4
         self.handles.append(self.loop.call_at(self.base, self.callback, self.name(), inner))
 
     def do_call_past(self, number, inner):
         # Earlier than all that call_later makes; the later made, the earlier.
-        self.handles.append(self.loop.call_at(self.base - 500 - self.count, self.callback, self.name(), inner))
+        self.past -= 1e-4
+        self.handles.append(self.loop.call_at(self.past, self.callback, self.name(), inner))
 
     def do_cancel_handle(self, number, inner):
         if self.handles:

@@ -1,5 +1,7 @@
 //! `Once`: something that is done once, by whichever thread or task comes first.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -7,13 +9,15 @@ use pyo3::{PyTraverseError, PyVisit};
 use tideloop_core::both::once::{Answer, Once as Rules};
 
 use super::call::wait;
+use super::door::Door;
 use super::gates::{Accepted, GateWait, Shared, Shown};
 use super::here::{Here, here};
 use super::owner::{Me, Owner};
-use super::pending::block;
+use super::pending::{Pending, block};
 use super::shown::class_named;
 use crate::cell::{Cell, Slot};
 use crate::names;
+use crate::observe::{By, OwnTag, Tagged, Watched};
 use crate::shared::refuse_coroutine;
 use crate::task::WaitReason;
 
@@ -22,6 +26,7 @@ use crate::task::WaitReason;
 pub struct Once {
     gate: Shared<Rules>,
     inner: Cell<Inner>,
+    tag: Arc<OwnTag>,
 }
 
 struct Inner {
@@ -82,8 +87,9 @@ const NOT_FOR_ALL: &str =
     "the function given to call() returned a coroutine, which a thread cannot await: call it in a task";
 
 impl Once {
-    fn pending(slf: &Bound<'_, Self>) -> GateWait<Rules> {
-        slf.get().gate.wait(slf.as_any(), "Once.call", WaitReason::Event, ())
+    fn pending(slf: &Bound<'_, Self>) -> OnceWait {
+        let turn = slf.get().gate.wait(slf.as_any(), "Once.call", WaitReason::Event, ());
+        OnceWait { once: slf.clone().unbind(), turn }
     }
 
     /// Whoever has the turn would wait for itself.
@@ -92,6 +98,14 @@ impl Once {
         if self.inner.with(py, |inner| inner.runner.is(&me)) {
             return Err(PyRuntimeError::new_err("call() of a Once inside of what it calls"));
         }
+        Ok(())
+    }
+
+    /// The turn of whoever calls begins.
+    fn begin(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        this.set_runner(py, Owner::of(&Me::now(py)?));
+        this.tag.0.taken(slf.as_any(), By::Awaiting);
         Ok(())
     }
 
@@ -106,7 +120,7 @@ impl Once {
     #[new]
     fn __new__() -> Self {
         let inner = Inner { runner: Owner::NONE, result: Slot::EMPTY };
-        Self { gate: Shared::new(Rules::default()), inner: Cell::new(inner) }
+        Self { gate: Shared::new(Rules::default()), inner: Cell::new(inner), tag: Arc::default() }
     }
 
     /// Whether it is done.
@@ -133,7 +147,7 @@ impl Once {
         this.check(py)?;
         let turn = block(py, &Self::pending(slf), None)?.into_bound(py);
         let Ok(turn) = turn.cast_into::<OnceTurn>() else { return Ok(this._result(py).into_bound(py)) };
-        this.set_runner(py, Owner::of(&Me::now(py)?));
+        Self::begin(slf)?;
         let outcome = function.call(args, kwargs).and_then(|result| refuse_coroutine(result, NOT_FOR_ALL));
         this._end(py, &turn, outcome.is_ok(), outcome.as_ref().ok().map(|result| result.clone().unbind()));
         outcome
@@ -146,14 +160,14 @@ impl Once {
     }
 
     /// The turn begins.
-    fn _begin(&self, py: Python<'_>) -> PyResult<()> {
-        self.set_runner(py, Owner::of(&Me::now(py)?));
-        Ok(())
+    fn _begin(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::begin(slf)
     }
 
     /// The turn has ended, with a result, or without.
     #[pyo3(signature = (turn, done, result=None))]
     fn _end(&self, py: Python<'_>, turn: &Bound<'_, OnceTurn>, done: bool, result: Option<Py<PyAny>>) {
+        let _displaced = self.tag.0.left(py);
         self.set_runner(py, Owner::NONE);
         drop(self.inner.with(py, |inner| inner.result.replace(result)));
         turn.get().finish(py, done);
@@ -193,7 +207,55 @@ impl Once {
 
 impl Drop for Once {
     fn drop(&mut self) {
+        self.tag.0.dropped();
         let inner = self.inner.get_mut();
         drop((inner.runner.take_task(), inner.result.take()));
+    }
+}
+
+/// One wait until it is done, or until it is one's turn.
+pub struct OnceWait {
+    once: Py<Once>,
+    turn: GateWait<Rules>,
+}
+
+impl Pending for OnceWait {
+    fn qualname(&self) -> &'static str {
+        self.turn.qualname()
+    }
+
+    fn reason<'py>(&self, py: Python<'py>) -> (WaitReason, Bound<'py, PyAny>) {
+        self.turn.reason(py)
+    }
+
+    fn attempt(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.turn.attempt(py)
+    }
+
+    fn enter(&self, py: Python<'_>, door: &Arc<Door>) -> PyResult<Option<Py<PyAny>>> {
+        self.turn.enter(py, door)
+    }
+
+    fn look(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.turn.look(py)
+    }
+
+    fn expire(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.turn.expire(py)
+    }
+
+    fn give_up(&self, py: Python<'_>) {
+        self.turn.give_up(py);
+    }
+
+    fn watched<'py>(&self, py: Python<'py>) -> Option<Watched<'py>> {
+        let tag: Arc<dyn Tagged> = self.once.get().tag.clone();
+        let object = self.once.bind(py).clone().into_any();
+        Some(Watched { object, tag, seat: self.turn.seat(py)?, shared: false, may_leave: true })
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.once)?;
+        self.turn.visit(visit)
     }
 }

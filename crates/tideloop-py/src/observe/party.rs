@@ -97,6 +97,12 @@ pub fn caller(py: Python<'_>, by: By) -> Caller {
     Caller { party, keep }
 }
 
+/// What runs tasks in this thread: an event loop, or trio's runner.
+pub fn running_scheduler(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    let event_loop = names::get_running_loop_or_none(py).and_then(Bound::call0).ok()?;
+    if event_loop.is_none() { task_of_trio(py)?.getattr(intern!(py, "_runner")).ok() } else { Some(event_loop) }
+}
+
 /// The task of trio that runs in this thread.
 fn task_of_trio(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let modules = names::sys_modules(py).ok()?.cast::<PyDict>().ok()?;

@@ -15,7 +15,7 @@ use tideloop_sys::clock::now_ns;
 
 use super::found::{self, Spotted};
 use super::held::{HELD, Tag, Tagged, task_that_holds};
-use super::party::{By, caller, is_task, task_party, this_thread, thread_party};
+use super::party::{By, caller, is_task, running_scheduler, task_party, this_thread, thread_party};
 use super::{on, takes_a_victim};
 use crate::both::{Door, Pending};
 use crate::cell::Cell;
@@ -65,6 +65,8 @@ pub(super) struct Detail {
     party: Party,
     object: Py<PyWeakrefReference>,
     task: Option<Py<PyWeakrefReference>>,
+    /// What runs tasks in the thread that waits: an event loop, trio's runner.
+    scheduler: Option<Py<PyAny>>,
     tag: Arc<dyn Tagged>,
     seat: Arc<dyn Sits>,
     site: Site,
@@ -205,11 +207,11 @@ impl Watch {
         limited: bool,
         since_ns: u64,
     ) -> PyResult<Option<Self>> {
-        let (party, task) = if by_thread {
-            (this_thread(py), None)
+        let (party, task, scheduler) = if by_thread {
+            (this_thread(py), None, running_scheduler(py).map(Bound::unbind))
         } else {
             let Some(task) = current_task(py) else { return Ok(None) };
-            (task_party(&task), Some(PyWeakrefReference::new(&task)?.unbind()))
+            (task_party(&task), Some(PyWeakrefReference::new(&task)?.unbind()), None)
         };
         let Watched { object, tag, seat, shared, may_leave } = watched;
         let resource = Resource(Arc::as_ptr(&tag).cast::<()>() as u64);
@@ -218,6 +220,7 @@ impl Watch {
             party,
             object,
             task,
+            scheduler,
             tag,
             seat,
             site,
@@ -291,8 +294,19 @@ fn search(py: Python<'_>, start: Party, runs: bool) -> Option<Spotted> {
 /// The thread that runs a task's loop, without which no timeout of it ends anything.
 fn loop_thread(py: Python<'_>, task: &Py<PyAny>) -> Option<Party> {
     let answer = names::task_needs(py).ok()?.call1((task,)).ok()?;
-    let (_, thread): (Py<PyAny>, Option<u64>) = answer.extract().ok()?;
-    thread.map(thread_party)
+    let (_, thread, scheduler): (Py<PyAny>, Option<u64>, Bound<'_, PyAny>) = answer.extract().ok()?;
+    thread_that_runs(thread, &scheduler)
+}
+
+/// The thread that runs an event loop, or trio: the loop may know it, and if that thread waits, so do we.
+fn thread_that_runs(thread: Option<u64>, scheduler: &Bound<'_, PyAny>) -> Option<Party> {
+    if let Some(thread) = thread {
+        return Some(thread_party(thread));
+    }
+    KNOWN.with(scheduler.py(), |known| {
+        let runs_it = |detail: &&Detail| detail.scheduler.as_ref().is_some_and(|running| running.is(scheduler));
+        known.details.values().find(runs_it).map(|detail| detail.party)
+    })
 }
 
 fn has_deadline(py: Python<'_>, task: &Py<PyAny>) -> bool {
@@ -378,8 +392,9 @@ impl<'py> Around<'py> {
     /// Whom a task needs: the task that it awaits, the thread of its loop.
     fn needs(&mut self, task: &Bound<'py, PyAny>) -> PyResult<Vec<Party>> {
         let answer = names::task_needs(self.py)?.call1((task,))?;
-        let (awaited, thread): (Option<Bound<'py, PyAny>>, Option<u64>) = answer.extract()?;
-        let mut needs: Vec<Party> = thread.map(thread_party).into_iter().collect();
+        let (awaited, thread, scheduler): (Option<Bound<'py, PyAny>>, Option<u64>, Bound<'py, PyAny>) =
+            answer.extract()?;
+        let mut needs: Vec<Party> = thread_that_runs(thread, &scheduler).into_iter().collect();
         if let Some(awaited) = awaited {
             needs.push(task_party(&awaited));
             self.tasks.insert(task_party(&awaited), awaited);

@@ -8,7 +8,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// The code objects of functions of ours that stand between a primitive and the one who uses it. They live for ever.
-static OURS: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
+/// Filled from the front.
+static OURS: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 
 /// Notes a code object of ours.
 ///
@@ -55,7 +56,8 @@ impl Site {
             // SAFETY: a new reference to an object, or null.
             let code = unsafe { Bound::from_owned_ptr_or_opt(py, code.cast()) };
             let address = code.as_ref().map_or(0, |code| code.as_ptr() as usize);
-            let is_ours = OURS.iter().any(|ours| ours.load(Ordering::Relaxed) == address);
+            let mut known = OURS.iter().map(|ours| ours.load(Ordering::Relaxed)).take_while(|ours| *ours != 0);
+            let is_ours = known.any(|ours| ours == address);
             // SAFETY: as above; null, or a new reference.
             let back = if is_ours { unsafe { ffi::PyFrame_GetBack(frame) } } else { std::ptr::null_mut() };
             // SAFETY: the reference is ours to give back; the frame runs, so that it is not the last.
