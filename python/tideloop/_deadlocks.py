@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
+import contextlib
 import dataclasses
-import gc
+import functools
 import inspect
 import logging
 import os
@@ -13,21 +15,23 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextvars import Context
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any, TypeAlias
 
-from . import _doors
-from ._native import EventLoop, TimerHandle, _observe
+from . import _both, _doors, _lifecycle, _thread_calls, _thread_workers
+from ._native import _observe
 from ._synchronized import wrappers
 
 __all__ = ["Deadlock", "DeadlockError", "Held", "Member", "Site", "deadlocks"]
 
 logger = logging.getLogger("tideloop")
 
-# What the detector gives for a member: its number, the task (None: it is a thread), what it holds, what it waits for.
 _Place: TypeAlias = tuple[CodeType, int] | None
-_Found: TypeAlias = tuple[int, Any, list[tuple[Any, _Place]], tuple[Any, _Place, int] | None]
+# The primitive, where, and whether it is shared with others.
+_Holding: TypeAlias = tuple[Any, _Place, bool]
+# What the detector gives for a member: its number, the task (None: it is a thread), what it holds, and what it waits
+# for: the primitive, where, since when, and whether a share will do.
+Found: TypeAlias = tuple[int, Any, list[_Holding], tuple[Any, _Place, int, bool] | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,18 +119,34 @@ def deadlocks(on: bool = True, *, victim: bool = False, report: Callable[[Deadlo
     if report is not None and (not callable(report) or inspect.iscoroutinefunction(report)):
         raise TypeError(f"report must be a function, which is called with a Deadlock, not {report!r}")
     _report = report if on else None
-    for function in (_doors.wait_on_trio, _doors.take_in_order, _doors.call_once, *wrappers):
-        # What is told of is where these were called.
-        for code in (function.__code__, *function.__code__.co_consts):
-            if isinstance(code, CodeType) and code.co_name != "__annotate__":
-                _observe.is_ours(code)
+    for what, functions in enumerate(_functions_between()):
+        for function in functions:
+            for code in (function.__code__, *function.__code__.co_consts):
+                if isinstance(code, CodeType) and code.co_name != "__annotate__":
+                    _observe.stands_between(code, what)
+    _watch_the_main_thread()
     _observe.watch(on, on and victim)
 
 
-def deadlock_found(members: list[_Found], victim: bool) -> DeadlockError | None:
+def _functions_between() -> tuple[tuple[Any, ...], ...]:
+    """What may stand between a lock and the place in the program that is told of.
+
+    Functions that were called there; those that call what they were given; and those that do so for others, who have
+    the lock then.
+    """
+    ours = (_doors.wait_on_trio, _doors.take_in_order, _doors.call_once, *wrappers)
+    named = (_thread_calls._call_named, _thread_calls._Call.__call__)
+    runners = (_lifecycle.Lifecycle.run_forever, asyncio.events.Handle._run, threading.Thread.run)
+    pools = [_thread_workers.Workers.work, concurrent.futures.thread._WorkItem.run]
+    if sys.version_info >= (3, 14):
+        pools.append(concurrent.futures.thread.WorkerContext.run)
+    return (*ours, *named), runners, tuple(pools)
+
+
+def deadlock_found(members: list[Found], victim: bool) -> DeadlockError | None:
     """Called by the detector with a cycle. The error for the victim, if there is one."""
     now = time.time()
-    shown = [_member(found, members[(index + 1) % len(members)], now) for index, found in enumerate(members)]
+    shown = [member_of(found, members[(index + 1) % len(members)], now) for index, found in enumerate(members)]
     deadlock = Deadlock(shown, _text(shown, now))
     tell(deadlock)
     return DeadlockError(deadlock) if victim else None
@@ -143,37 +163,43 @@ def tell(deadlock: Deadlock) -> None:
         logger.exception("a deadlock could not be reported as it was wanted:\n%s", deadlock)
 
 
-def _member(found: _Found, following: _Found, now: float) -> Member:
+def member_of(found: Found, following: Found, now: float) -> Member:
+    """What the detector knows of one, in a report: *following* is whom it needs, where it waits for no primitive."""
     number, task, holdings, wait = found
     name, kind = _name(number, task)
-    holds = [Held(what, _shown(what), _site(site)) for what, site in holdings]
+    holds = [Held(what, _shown(what, shared), _site(site)) for what, site, shared in holdings]
     if wait is None:
         needed, needed_kind = _name(following[0], following[1])
         text = f"{needed_kind} {needed!r}" + (", which runs its loop" if needed_kind == "thread" else "")
         return Member(name, kind, holds, None, text, None, None)
-    what, site, since_ns = wait
+    what, site, since_ns, shared = wait
     since = now - (time.monotonic_ns() - since_ns) / 1e9
-    return Member(name, kind, holds, what, _shown(what), _site(site), since)
+    return Member(name, kind, holds, what, _shown(what, shared), _site(site), since)
 
 
-def _shown(what: Any) -> str:
+def _shown(what: Any, shared: bool) -> str:
     try:
-        return repr(what)
+        text = repr(what)
     except Exception:
-        return object.__repr__(what)
+        text = object.__repr__(what)
+    return f"{text}, to {'read' if shared else 'write'}" if isinstance(what, _both.RWLock) else text
 
 
 def _text(members: list[Member], now: float) -> str:
     count = len(members)
     lines = [f"Deadlock: {count} wait for each other." if count > 1 else "Deadlock: one waits for itself."]
-    for member in members:
-        lines.append(f"{member.kind} {member.name!r}")
-        lines.extend(f"    holds {held.text}{_taken_at(held.site)}" for held in member.holds)
-        lines.append(f"    waits for {member.text}")
-        if member.site is not None:
-            waited = "" if member.since is None else f", for {max(now - member.since, 0.0):.3f} s"
-            lines.append(f"        at {member.site}{waited}")
-    return "\n".join(lines)
+    return "\n".join(lines + [line for member in members for line in lines_about(member, now)])
+
+
+def lines_about(member: Member, now: float) -> list[str]:
+    """What a report says of one: *now* as of :func:`time.time`."""
+    lines = [f"{member.kind} {member.name!r}"]
+    lines.extend(f"    holds {held.text}{_taken_at(held.site)}" for held in member.holds)
+    lines.append(f"    waits for {member.text}")
+    if member.site is not None:
+        waited = "" if member.since is None else f", for {max(now - member.since, 0.0):.3f} s"
+        lines.append(f"        at {member.site}{waited}")
+    return lines
 
 
 def _taken_at(site: Site | None) -> str:
@@ -229,97 +255,6 @@ def task_is_parked(task: Any) -> bool:
     return waiter is not None and not waiter.done() and not getattr(task, "_must_cancel", False)
 
 
-def task_has_deadline(task: Any) -> bool:
-    """Whether a timeout will end what *task* does: asyncio's and ours, anyio's, trio's."""
-    if not hasattr(task, "get_loop"):
-        return _has_trio_deadline(task)
-    if getattr(task, "_must_cancel", False):
-        return True
-    path = _with_those_who_await(task)
-    if any(map(_has_anyio_deadline, path)) or _is_timed(path, task.get_loop()):
-        return True
-    kinds = tuple(_timeout_classes())
-    # By type(): isinstance() would ask proxies for their __class__, which runs foreign code.
-    return any(issubclass(type(found), kinds) and _limits(found, path) for found in gc.get_objects())
-
-
-def _timeout_classes() -> list[type]:
-    from . import timeouts
-    from ._native import Timeout
-
-    return [asyncio.timeouts.Timeout, timeouts.Timeout, Timeout, asyncio.TimerHandle, TimerHandle]
-
-
-def _is_timed(path: list[Any], event_loop: Any) -> bool:
-    """Whether a timer of a loop of ours will finish one of these futures, as for `wait_for` before Python 3.12."""
-    return isinstance(event_loop, EventLoop) and any(
-        found is each for found in gc.get_referents(event_loop) for each in path if not hasattr(each, "get_coro")
-    )
-
-
-def _limits(timeout: Any, path: list[Any]) -> bool:
-    if isinstance(timeout, (asyncio.TimerHandle, TimerHandle)):  # which finishes a future, or cancels a task
-        handle: Any = timeout
-        about = [getattr(handle._callback, "__self__", None), *(handle._args or ())]
-        return not handle.cancelled() and any(found is each for found in about for each in path)
-    if not any(timeout._task is each for each in path) or timeout.when() is None:
-        return False
-    # asyncio's keep their task when they are over.
-    return getattr(timeout, "_state", None) is not asyncio.timeouts._State.EXITED  # type: ignore[attr-defined]
-
-
-def _with_those_who_await(task: Any) -> list[Any]:
-    """The task, the futures and tasks that go on when it is done, through gather(), groups and such, and so on."""
-    path, seen, ahead = [], set(), [task]
-    while ahead:
-        found = ahead.pop()
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        if asyncio.isfuture(found):
-            path.append(found)
-            for callback in getattr(found, "_callbacks", None) or ():
-                ahead.extend(_reached_by(callback))
-        elif (parent := getattr(found, "_parent_task", None)) is not None:  # a TaskGroup
-            ahead.append(parent)
-    return path
-
-
-def _reached_by(callback: Any) -> list[Any]:
-    """The futures, tasks and groups that a done callback is about: in its closure, say, or whose method it is."""
-    reached, ahead = [], [callback]
-    for _ in range(_CALLBACK_DEPTH):
-        ahead = [inner for outer in ahead for inner in gc.get_referents(outer) if not isinstance(inner, _NOT_BELOW)]
-        reached += [inner for inner in ahead if asyncio.isfuture(inner) or hasattr(type(inner), "create_task")]
-    return reached
-
-
-# A pair of the callback and its context, its closure, a cell.
-_CALLBACK_DEPTH = 4
-# What leads to everything else.
-_NOT_BELOW = (type, ModuleType, dict, str, CodeType, Context, asyncio.AbstractEventLoop)
-
-
-def _has_anyio_deadline(task: Any) -> bool:
-    backend = sys.modules.get("anyio._backends._asyncio")
-    state = backend._task_states.get(task) if backend is not None else None
-    scope = getattr(state, "cancel_scope", None)
-    while scope is not None:
-        if scope.deadline != float("inf"):
-            return True
-        scope = scope._parent_scope
-    return False
-
-
-def _has_trio_deadline(task: Any) -> bool:
-    status = task._cancel_status
-    while status is not None:
-        if status._scope.deadline != float("inf"):
-            return True
-        status = status._parent
-    return False
-
-
 # Those who end while they hold something.
 
 
@@ -346,10 +281,22 @@ def thread_seen() -> None:
     _here.end = _ThreadEnd(next((thread for thread in threading.enumerate() if thread.ident == ident), None))
 
 
+@functools.cache
+def _watch_the_main_thread() -> None:
+    # Before anybody waits for the others at the interpreter's end; whoever registers last is called first.
+    with contextlib.suppress(RuntimeError):  # that is now
+        threading._register_atexit(_main_thread_ends)  # type: ignore[attr-defined]
+
+
+def _main_thread_ends() -> None:
+    if _observe.watches()[0]:
+        _observe.thread_ended(threading.main_thread())
+
+
 def watch_foreign_task(task: Any) -> None:
     """Called when a task that is not ours takes a lock."""
     if not hasattr(task, "add_done_callback"):
-        _watch_trio(task._runner)
+        _doors.tell_of_ends_on_trio(task._runner, _observe.task_ended)
     elif task not in _foreign_tasks:
         _foreign_tasks.add(task)
         task.add_done_callback(_foreign_task_done)
@@ -360,27 +307,11 @@ def _foreign_task_done(task: Any) -> None:
     _observe.task_ended(task)
 
 
-def _watch_trio(runner: Any) -> None:
-    """Be told when a task of this run of trio's, the one that goes on here, is done."""
-    import trio
-
-    class Ends(trio.abc.Instrument):  # type: ignore[misc, unused-ignore]
-        def task_exited(self, task: Any) -> None:
-            _observe.task_ended(task)
-
-    if runner not in _watched_runs:
-        _watched_runs.add(runner)
-        trio.lowlevel.add_instrument(Ends())
-
-
-_watched_runs: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def ended_holding(is_task: bool, who: Any, holdings: list[tuple[Any, _Place]]) -> None:
+def ended_holding(is_task: bool, who: Any, holdings: list[_Holding]) -> None:
     """Called when a thread or task has ended that holds something."""
     name = (_task_name(who) if is_task else who.name) if who is not None else "?"
     lines = [f"{'Task' if is_task else 'Thread'} {name!r} has ended and still holds:"]
-    lines.extend(f"    {what!r}{_taken_at(_site(site))}" for what, site in holdings)
+    lines.extend(f"    {_shown(what, shared)}{_taken_at(_site(site))}" for what, site, shared in holdings)
     logger.error("%s", "\n".join(lines))
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from . import _both
 
-__all__ = ["call_once", "knock_on_foreign", "take_in_order", "wait_for_condition", "wait_on_trio"]
+__all__ = [
+    "call_once",
+    "knock_on_foreign",
+    "take_in_order",
+    "tell_of_ends_on_trio",
+    "wait_for_condition",
+    "wait_on_trio",
+]
 
 
 class _Wait(Protocol):
@@ -116,6 +123,22 @@ async def wait_for_condition(condition: _both.Condition, predicate: Callable[[],
             break
         await condition.wait(left)
     return result
+
+
+_told_of: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def tell_of_ends_on_trio(runner: Any, tell: Callable[[Any], object]) -> None:
+    """Have *tell* called with each task of this run of trio's, the one that goes on here, when it is done."""
+    import trio
+
+    class Ends(trio.abc.Instrument):
+        def task_exited(self, task: Any) -> None:
+            tell(task)
+
+    if runner not in _told_of:
+        _told_of.add(runner)
+        trio.lowlevel.add_instrument(Ends())
 
 
 async def call_once(once: _both.Once, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
+import time
 from typing import Any
 
-from ._deadlocks import Deadlock, DeadlockError, Member, Site, task_is_parked, tell
+from ._deadlocks import Deadlock, DeadlockError, Member, Site, lines_about, member_of, task_is_parked, tell
 from ._native import _observe
 
 __all__ = ["stuck", "tell_stuck"]
@@ -29,8 +31,10 @@ def stuck(event_loop: Any) -> DeadlockError | None:
     asleep = _asleep()
     if asleep != _other_threads() or asleep != _asleep() or _observe.busy():
         return None
-    members = [_member(task) for task in sorted(tasks, key=lambda task: str(task.get_name()))]
-    return DeadlockError(Deadlock(members, _text(members, event_loop)))
+    now = time.time()
+    members = [_member(task, now) for task in sorted(tasks, key=lambda task: str(task.get_name()))]
+    threads = [member_of(found, found, now) for found in _observe.waiting()]
+    return DeadlockError(Deadlock(members + threads, _text(members, threads, event_loop, now)))
 
 
 def tell_stuck(error: DeadlockError) -> None:
@@ -69,13 +73,17 @@ def _asleep() -> int:
     return waiting + idle
 
 
-def _member(task: Any) -> Member:
+def _member(task: Any, now: float) -> Member:
+    found = _observe.story(task)
+    known = member_of(found, found, now)
+    if known.waits_for is not None:
+        return known
     reason = getattr(task, "_wait_reason", None)
     waits_for = getattr(task, "_waits_for", None)
     if waits_for is None:
         waits_for = task._fut_waiter
     text = repr(waits_for) if reason in (None, "other") else f"{reason}: {waits_for!r}"
-    return Member(task.get_name(), "task", [], waits_for, text, _innermost(task.get_coro()), None)
+    return dataclasses.replace(known, waits_for=waits_for, text=text, site=_innermost(task.get_coro()))
 
 
 def _innermost(coroutine: Any) -> Site | None:
@@ -98,12 +106,9 @@ def _innermost(coroutine: Any) -> Site | None:
 _OURS = (os.path.dirname(asyncio.__file__), os.path.dirname(__file__))
 
 
-def _text(members: list[Member], event_loop: Any) -> str:
+def _text(members: list[Member], threads: list[Member], event_loop: Any, now: float) -> str:
     count = len(members)
     whose = "its only task waits" if count == 1 else f"its {count} tasks wait"
-    lines = [f"Deadlock: nothing can wake {event_loop!r} any more, and {whose}."]
-    for member in members:
-        lines.append(f"task {member.name!r}\n    waits for {member.text}")
-        if member.site is not None:
-            lines.append(f"        at {member.site}")
-    return "\n".join(lines)
+    beside = "" if not threads else ", as does a thread" if len(threads) == 1 else f", as do {len(threads)} threads"
+    lines = [f"Deadlock: nothing can wake {event_loop!r} any more, and {whose}{beside}."]
+    return "\n".join(lines + [line for member in members + threads for line in lines_about(member, now)])

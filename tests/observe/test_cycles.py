@@ -363,7 +363,7 @@ def test_a_report_that_fails_does_not_disturb_who_waits(exception_reports):
     lock = Lock()
     observe.deadlocks(report=fail)
     try:
-        thread = threading.Timer(0.05, lock.release)
+        thread = threading.Thread(target=lambda: (time.sleep(0.05), lock.release()))
         with lock:
             thread.start()
             lock.acquire()

@@ -1,6 +1,8 @@
 """A thread or a task that ends while it holds a lock is reported, with where it took it."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -125,3 +127,37 @@ def test_a_task_of_trio_that_ends_holding_a_lock_is_reported(exception_reports):
         texts = reports_of(exception_reports)
         assert len(texts) == 2
         assert all(f"Task 'taker {index}' has ended and still holds:" in "".join(texts) for index in (0, 1))
+
+
+@pytest.mark.parametrize("worker", ["", "threading.Thread(target=lock.acquire, daemon=True).start()"])
+def test_the_main_thread_too(worker):
+    program = f"""
+import threading
+from tideloop import observe
+from tideloop.sync import Lock
+observe.deadlocks()
+lock = Lock()
+lock.acquire()
+{worker}
+print("main ends")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, "main ends\n")
+    assert done.stderr.startswith("Thread 'MainThread' has ended and still holds:\n    <locked tideloop.sync.Lock")
+    assert "taken at <string>:7, in <module>" in done.stderr
+
+
+def test_it_is_said_before_anybody_waits_for_threads_that_never_end():
+    program = """
+import concurrent.futures, threading
+from tideloop import observe
+from tideloop.sync import Lock
+observe.deadlocks()
+lock = Lock()
+lock.acquire()
+threading.Thread(target=lock.acquire).start()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as child:
+        assert "'MainThread' has ended and still holds" in child.stderr.readline()
+        assert child.poll() is None
+        child.kill()

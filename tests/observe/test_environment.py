@@ -7,14 +7,14 @@ import sys
 import pytest
 
 PROGRAM = """
-import sys, threading
+import sys, threading, time
 import tideloop
 from tideloop.sync import Lock
 
 lock = Lock()
 with lock:
     if sys.argv[1] == "undo":
-        threading.Timer(0.1, lock.release).start()
+        threading.Thread(target=lambda: (time.sleep(0.1), lock.release())).start()
     lock.acquire()
 print("done")
 """

@@ -101,10 +101,39 @@ def test_a_thread_that_waits_for_a_lock_for_ever_is_no_hope():
         async def main():
             asyncio.current_task().set_name("main")
             await lock.acquire()
-            threading.Thread(target=lock.acquire, daemon=True).start()
+            threading.Thread(target=lock.acquire, daemon=True, name="T").start()
             await asyncio.Event().wait()
     """)
-    assert said.startswith("deadlock main\n")
+    assert said.startswith("deadlock main T\n")
+
+
+def test_who_hangs_is_told_of_with_what_it_holds():
+    said = run("""
+        lock = Lock()
+
+        def work():
+            with lock:
+                pass
+
+        async def main():
+            asyncio.current_task().set_name("main")
+            async with lock:
+                await asyncio.to_thread(work)
+    """)
+    story = said.splitlines()
+    assert story[0].startswith("deadlock main ")
+    assert "its only task waits, as does a thread" in story[1]
+    assert [line.split(" at ")[0].strip() for line in story[2:6]] == [
+        "task 'main'",
+        "holds <locked tideloop.sync.Lock object",
+        "taken",
+        "waits for job: <tideloop._native.Job object",
+    ]
+    assert [line.split(" at ")[0].strip() for line in story[7:9]] == [
+        "thread 'asyncio_0'",
+        "waits for <locked tideloop.sync.Lock object",
+    ]
+    assert ", in work, for " in story[9]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +205,7 @@ def test_a_task_that_awaits_the_holder_of_what_it_waits_for_is_found_without_a_h
 
         async def main():
             asyncio.current_task().set_name("main")
-            timer = asyncio.get_running_loop().call_later(1, lock.release)
+            timer = asyncio.get_running_loop().call_later(1, lambda: lock.release())
             async with asyncio.timeout(None):
                 await lock.acquire()
                 await asyncio.create_task(takes(), name="inner")

@@ -50,6 +50,9 @@ def test_a_ring_of_readers_writer_locks_is_found():
     with watching(victim=True) as found:
         raised = in_threads(*[lambda index=index: body(index) for index in range(3)])
     assert names(found[0]) == ["T0", "T1", "T2"]
+    for member in found[0].members:
+        assert member.text.endswith("1 reading, 0 writing, 1 waiting>, to write")
+        assert member.holds[0].text.endswith(", to read")
     assert [type(error) for error in raised if error is not None] == [observe.DeadlockError]
 
 
@@ -223,3 +226,29 @@ def test_a_thread_that_blocks_on_what_a_task_of_the_loop_in_it_holds(world):
     assert thread.waits_for is lock
     assert task.holds[0].what is lock
     assert "which runs its loop" in str(found[0])
+
+
+@pytest.mark.parametrize("run", [tideloop.run, asyncio.run], ids=["tideloop", "asyncio"])
+def test_where_no_function_of_the_program_stands_there_is_no_site(run):
+    async def main():
+        first, second = Lock(), Lock()
+
+        async def holds():
+            async with first:
+                await asyncio.sleep(0)
+                async with second:
+                    pass
+
+        async def awaits_another():
+            async with second:
+                await asyncio.sleep(0)
+                await asyncio.create_task(first.acquire(), name="no frame")
+
+        tasks = [asyncio.create_task(holds(), name="holds"), asyncio.create_task(awaits_another(), name="awaits")]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    with watching(victim=True) as found:
+        run(main())
+        sites = {member.name: member.site for member in found[0].members}
+        assert sites["no frame"] is None
+        assert sites["holds"].function.endswith("holds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from observe.watched import names, watching
 import tideloop
 from tideloop import observe
 from tideloop.sync import Lock, synchronized
+from tideloop.threads import ThreadPool
+from worlds import asyncio_worlds, run
 
 
 async def hold_and_take(one: Lock, other: Lock) -> None:
@@ -62,9 +65,9 @@ TOGETHER = [in_a_group, in_our_group, gathered, gathered_by_us, waited_for, nest
 
 
 @pytest.mark.parametrize("together", TOGETHER)
-@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
+@asyncio_worlds
 @pytest.mark.parametrize("limit", ["asyncio.timeout", "tideloop.timeout", "asyncio.wait_for", "tideloop.wait_for"])
-def test_a_limit_around_those_who_wait_for_each_other_ends_it(together, loop_factory, limit):
+def test_a_limit_around_those_who_wait_for_each_other_ends_it(together, world, limit):
     async def main() -> None:
         a, b = Lock(), Lock()
         package = asyncio if limit.startswith("asyncio") else tideloop
@@ -76,24 +79,151 @@ def test_a_limit_around_those_who_wait_for_each_other_ends_it(together, loop_fac
                     await together(a, b)
 
     with watching(victim=True) as found:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(main())
+        run(world, main)
         assert found == []
 
 
-@pytest.mark.parametrize("loop_factory", [tideloop.new_event_loop, asyncio.SelectorEventLoop])
-def test_a_timer_that_will_cancel_one_of_them_is_a_limit(loop_factory):
+class Watchdog:
+    def __init__(self, task: asyncio.Future[None]) -> None:
+        self.task = task
+
+    def bark(self, *_: object) -> None:
+        self.task.cancel()
+
+    def in_time(self) -> None:
+        asyncio.get_running_loop().call_later(0.15, lambda: self.task.cancel())
+
+
+TIMERS = {
+    "a method": lambda loop, task: loop.call_later(0.15, task.cancel),
+    "an argument": lambda loop, task: loop.call_later(0.15, lambda task: task.cancel(), task),
+    "a closure": lambda loop, task: loop.call_later(0.15, lambda: task.cancel()),
+    "a partial": lambda loop, task: loop.call_later(0.15, functools.partial(task.cancel, "too late")),
+    "a watchdog": lambda loop, task: loop.call_at(loop.time() + 0.15, Watchdog(task).bark),
+    "its closure": lambda loop, task: Watchdog(task).in_time(),
+    "a thread": lambda loop, task: threading.Timer(0.15, loop.call_soon_threadsafe, (task.cancel,)).start(),
+}
+
+
+@pytest.mark.parametrize("timer", TIMERS.values(), ids=TIMERS)
+@asyncio_worlds
+def test_a_timer_that_will_cancel_one_of_them_is_a_limit(world, timer):
     async def main() -> None:
         a, b = Lock(), Lock()
         tasks = [asyncio.ensure_future(hold_and_take(a, b)), asyncio.ensure_future(hold_and_take(b, a))]
-        asyncio.get_running_loop().call_later(0.15, tasks[0].cancel)
+        timer(asyncio.get_running_loop(), tasks[0])
         assert await tasks[1] is None
         with pytest.raises(asyncio.CancelledError):
             await tasks[0]
 
     with watching(victim=True) as found:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(main())
+        run(world, main)
+        assert found == []
+
+
+@asyncio_worlds
+def test_a_timer_that_was_cancelled_or_is_about_others_is_none(world):
+    async def main() -> None:
+        a, b = Lock(), Lock()
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.ensure_future(hold_and_take(a, b)), asyncio.ensure_future(hold_and_take(b, a))]
+        loop.call_later(60, tasks[0].cancel).cancel()
+        other = loop.call_later(60, loop.create_future().cancel)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        other.cancel()
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DeadlockError", "NoneType"]
+
+    with watching(victim=True) as found:
+        run(world, main)
+        assert len(found.pop().members) == 2
+
+
+@asyncio_worlds
+def test_a_timer_that_lets_go_of_the_lock_is_a_limit(world):
+    async def main() -> None:
+        lock = Lock()
+        await lock.acquire()
+        asyncio.get_running_loop().call_later(0.1, lock.release)
+        await lock.acquire()
+        threading.Timer(0.1, lock.release).start()
+        await asyncio.to_thread(lock.acquire)
+        threading.Timer(0.1, lock.release).start()
+        with lock:
+            pass
+
+    with watching(victim=True) as found:
+        run(world, main)
+        assert found == []
+
+
+@pytest.mark.parametrize("world", ["tideloop", "asyncio"])
+def test_what_a_limit_ends_while_it_is_looked_at_is_no_deadlock(world):
+    """To look for limits takes a while, as long as there is much to look at."""
+    ballast: list[list[int]] = [[] for _ in range(300_000)]
+    delays = [0.05 * step for step in range(8)]
+
+    def once(delay: float) -> None:
+        a, b = Lock(), Lock()
+        ready = threading.Barrier(2)
+
+        async def unlimited() -> None:
+            async with a:
+                ready.wait(10)
+                time.sleep(delay)
+                async with b:
+                    pass
+
+        async def inner() -> None:
+            async with b:
+                ready.wait(10)
+                async with a:
+                    pass
+
+        async def limited() -> None:
+            async def busy() -> None:
+                while True:
+                    time.sleep(0.1)
+                    await asyncio.sleep(0)
+
+            keeps_busy = asyncio.create_task(busy())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(inner(), 0.1)
+            keeps_busy.cancel()
+
+        threads = [threading.Thread(target=run, args=(world, function)) for function in (unlimited, limited)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    with watching() as found:
+        for delay in delays:
+            once(delay)
+        assert found == []
+    assert ballast
+
+
+@asyncio_worlds
+def test_what_a_thread_takes_for_others_is_nobodys(world):
+    """`to_thread(lock.acquire)`: the thread has it no longer once that is done."""
+    lock = Lock()
+
+    async def user() -> None:
+        await asyncio.to_thread(lock.acquire)
+        try:
+            await asyncio.sleep(0.01)
+        finally:
+            lock.release()
+
+    async def main() -> list[None]:
+        with ThreadPool(1) as pool:
+            named = pool.with_options(name="a name")
+            first = await asyncio.gather(*[user() for _ in range(3)], named.run(lock.acquire))
+            return [*first, await named.run(lock.release)]
+
+    with watching(victim=True) as found:
+        assert run(world, main)[:4] == [None, None, None, True]
         assert found == []
 
 

@@ -193,8 +193,8 @@ imported! {
     task_needs: PyAny = "tideloop._deadlocks", "task_needs";
     /// Whether a task waits, and nothing is under way that wakes it
     task_is_parked: PyAny = "tideloop._deadlocks", "task_is_parked";
-    /// Whether a timeout will end what a task does
-    task_has_deadline: PyAny = "tideloop._deadlocks", "task_has_deadline";
+    /// Whether a timeout or a timer will end the waits of tasks, for some things
+    something_ends: PyAny = "tideloop._deadlock_limits", "something_ends";
     /// Whether nothing can wake a loop any more: the error then
     stuck: PyAny = "tideloop._stuck", "stuck";
     /// Reports that error

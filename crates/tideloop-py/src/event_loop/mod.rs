@@ -113,6 +113,9 @@ pub struct EventLoop {
     fork_generation: AtomicU64,
 }
 
+// Python's allocator promises no more.
+const _: () = assert!(align_of::<EventLoop>() <= 16);
+
 impl EventLoop {
     /// The native loop behind `object`, if it is one.
     #[inline]

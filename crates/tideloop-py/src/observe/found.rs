@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::prelude::*;
 use tideloop_core::wait_graph::Party;
 
-use super::held::holdings_of;
-use super::waits::ShownWait;
+use super::held::{ShownHolding, holdings_of};
+use super::waits::{ShownWait, shown_wait};
 use crate::error::unraisable;
 use crate::names;
 
@@ -16,16 +16,8 @@ pub struct Member {
     pub party: Party,
     /// None: it is a thread.
     pub task: Option<Py<PyAny>>,
-    /// The number of its wait, and the wait. None: it needs the next member itself.
+    /// The number of its wait. None: it needs the next member itself.
     pub serial: Option<u64>,
-    pub wait: Option<ShownWait>,
-}
-
-/// A cycle: each member cannot go on without the next, and the last not without the first.
-pub struct Spotted {
-    pub members: Vec<Member>,
-    /// It has not been reported before.
-    pub is_new: bool,
 }
 
 thread_local! {
@@ -41,13 +33,14 @@ pub fn reporting() -> bool {
     REPORTS.load(Ordering::Relaxed) > 0
 }
 
-/// Reports a cycle: the error for its victim, if it is to have one.
-pub fn report(py: Python<'_>, spotted: &Spotted, victim: bool) -> PyResult<Option<PyErr>> {
+/// Reports a cycle, in which each member cannot go on without the next, and the last not without the first: the error for
+/// its victim, if it is to have one.
+pub fn report(py: Python<'_>, members: &[Member], victim: bool) -> PyResult<Option<PyErr>> {
     if REPORTING.replace(true) {
         return Ok(None);
     }
     REPORTS.fetch_add(1, Ordering::Relaxed);
-    let told = tell(py, spotted, victim);
+    let told = tell(py, members, victim);
     REPORTS.fetch_sub(1, Ordering::Relaxed);
     REPORTING.set(false);
     match told {
@@ -61,18 +54,19 @@ pub fn report(py: Python<'_>, spotted: &Spotted, victim: bool) -> PyResult<Optio
     }
 }
 
-fn tell<'py>(py: Python<'py>, spotted: &Spotted, victim: bool) -> PyResult<Bound<'py, PyAny>> {
-    let members: Vec<_> = spotted
-        .members
-        .iter()
-        .map(|member| {
-            let task = member.task.as_ref().map(|task| task.clone_ref(py));
-            let wait = member.wait.as_ref().map(|(object, site, since_ns)| {
-                let site = site.as_ref().map(|(code, offset)| (code.clone_ref(py), *offset));
-                (object.clone_ref(py), site, *since_ns)
-            });
-            (member.party.0, task, holdings_of(py, member.party), wait)
-        })
-        .collect();
+/// One as Python gets it: its number, the task, what it holds, what it waits for.
+pub type ShownMember = (u64, Option<Py<PyAny>>, Vec<ShownHolding>, Option<ShownWait>);
+
+impl Member {
+    /// As Python gets it.
+    pub fn shown(&self, py: Python<'_>) -> ShownMember {
+        let task = self.task.as_ref().map(|task| task.clone_ref(py));
+        let wait = self.serial.and_then(|serial| shown_wait(py, serial));
+        (self.party.0, task, holdings_of(py, self.party), wait)
+    }
+}
+
+fn tell<'py>(py: Python<'py>, members: &[Member], victim: bool) -> PyResult<Bound<'py, PyAny>> {
+    let members: Vec<_> = members.iter().map(|member| member.shown(py)).collect();
     names::deadlock_found(py)?.call1((members, victim))
 }

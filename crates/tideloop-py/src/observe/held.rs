@@ -115,11 +115,18 @@ impl Tag {
 
     fn note(&self, object: &Bound<'_, PyAny>, by: By, shared: bool) {
         let py = object.py();
+        let site = Site::here(py);
+        if site.for_others {
+            if !shared {
+                drop(self.left(py));
+            }
+            return;
+        }
         let Caller { party, keep } = caller(py, by);
         if let Some(task) = &keep {
             watch_foreign(py, task);
         }
-        let mark = Mark { object: object.as_ptr() as usize, keep, site: Site::here(py) };
+        let mark = Mark { object: object.as_ptr() as usize, keep, site };
         let (head, displaced) = HELD.with(py, |held| {
             let before = self.head();
             let is_free = shared || before == Head::default();
@@ -211,8 +218,8 @@ fn ended(py: Python<'_>, party: Party, who: Option<&Bound<'_, PyAny>>) {
     }
 }
 
-/// A primitive as Python gets it, and where it was taken: a code object and an offset.
-pub(super) type ShownHolding = (Py<PyAny>, Option<ShownSite>);
+/// A primitive as Python gets it; where it was taken, a code object and an offset; and whether with others.
+pub(super) type ShownHolding = (Py<PyAny>, Option<ShownSite>, bool);
 
 /// Makes nobody's what a party held.
 fn orphans(py: Python<'_>, party: Party) -> Vec<ShownHolding> {
@@ -235,12 +242,13 @@ fn orphans(py: Python<'_>, party: Party) -> Vec<ShownHolding> {
 pub(super) fn holdings_of(py: Python<'_>, party: Party) -> Vec<ShownHolding> {
     let found = HELD.with(py, |held| {
         let of_party = held.iter().filter(|holding| holding.party == party);
-        of_party.map(|holding| (holding.detail.object, holding.detail.site.shown(py))).collect::<Vec<_>>()
+        let shown = of_party.map(|holding| (holding.detail.object, holding.detail.site.shown(py), holding.shared));
+        shown.collect::<Vec<_>>()
     });
-    found
-        .into_iter()
-        .filter_map(|(object, site)| Some((upgrade(py, object as *mut pyo3::ffi::PyObject)?.unbind(), site)))
-        .collect()
+    let alive = |(object, site, shared): (usize, _, _)| {
+        Some((upgrade(py, object as *mut pyo3::ffi::PyObject)?.unbind(), site, shared))
+    };
+    found.into_iter().filter_map(alive).collect()
 }
 
 /// The task that holds something under this number.

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `party.rs` | who runs: the thread, or the task in it |
 //! | `held.rs` | [`Tag`], the field of a primitive that says who holds it |
-//! | `waits.rs` | [`Watch`], a wait that is looked at; the search for cycles |
+//! | `waits.rs` | [`Watching`], a wait that is looked at |
+//! | `search.rs` | the search for cycles |
 //! | `found.rs` | a cycle as Python gets it |
 //!
 //! What an owner-tracked primitive does: it has a [`Tag`] beside its state, calls `taken` after it has been taken and
@@ -16,6 +17,7 @@
 mod found;
 mod held;
 mod party;
+mod search;
 mod waits;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +26,8 @@ use pyo3::prelude::*;
 
 pub use held::{Displaced, OwnTag, Tag, Tagged, task_ended, task_gone};
 pub use party::{By, is_root};
-pub use waits::{Sits, Watched, Watching, anybody_waits, look};
+pub use search::look;
+pub use waits::{Sits, Watched, Watching, anybody_waits};
 
 static ON: AtomicBool = AtomicBool::new(false);
 static VICTIM: AtomicBool = AtomicBool::new(false);
@@ -66,10 +69,12 @@ pub fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     observe.setattr("forget_other_threads", wrap_pyfunction!(held::forget_other_threads, &observe)?)?;
     observe.setattr("task_ended", wrap_pyfunction!(held::foreign_task_ended, &observe)?)?;
     observe.setattr("holdings", wrap_pyfunction!(held::holdings, &observe)?)?;
-    observe.setattr("is_ours", wrap_pyfunction!(crate::slots::sites::is_ours, &observe)?)?;
+    observe.setattr("stands_between", wrap_pyfunction!(crate::slots::sites::stands_between, &observe)?)?;
     observe.setattr("waits", wrap_pyfunction!(waits::waits, &observe)?)?;
     observe.setattr("waiting_threads", wrap_pyfunction!(waits::waiting_threads, &observe)?)?;
+    observe.setattr("story", wrap_pyfunction!(waits::story, &observe)?)?;
+    observe.setattr("waiting", wrap_pyfunction!(waits::waiting, &observe)?)?;
     observe.setattr("busy", wrap_pyfunction!(waits::busy, &observe)?)?;
-    observe.setattr("look", wrap_pyfunction!(waits::look, &observe)?)?;
+    observe.setattr("look", wrap_pyfunction!(search::look, &observe)?)?;
     module.setattr("_observe", observe)
 }

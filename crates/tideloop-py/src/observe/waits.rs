@@ -1,7 +1,4 @@
-//! Who waits for what, and the search for cycles among them.
-//!
-//! The search asks Python what tasks wait for, so that things may change while it runs. But nobody in a cycle can move:
-//! what is found is looked at once more, and counts if every wait in it is still the same one.
+//! Who waits for what.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -10,16 +7,16 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use tideloop_core::both::seat::Seat;
-use tideloop_core::wait_graph::{Because, Cycle, Party, Resource, Surroundings, Waits, blockers_of, cycle_through};
+use tideloop_core::wait_graph::{Party, Resource, Waits};
 use tideloop_sys::clock::now_ns;
 
-use super::found::{self, Spotted};
-use super::held::{HELD, Tag, Tagged, task_that_holds};
-use super::party::{By, caller, is_task, running_scheduler, task_party, this_thread, thread_party};
+use super::found::{self, Member, ShownMember};
+use super::held::Tagged;
+use super::party::{By, caller, is_task, running_scheduler, task_party, this_thread};
+use super::search::search;
 use super::{on, takes_a_victim};
 use crate::both::{Door, Pending};
 use crate::cell::Cell;
-use crate::names;
 use crate::slots::sites::{ShownSite, Site};
 
 /// Where one waits, as far as the detector has to know.
@@ -62,17 +59,19 @@ pub struct Watched<'py> {
 
 /// What is remembered of a wait.
 pub(super) struct Detail {
-    party: Party,
+    pub party: Party,
     object: Py<PyWeakrefReference>,
-    task: Option<Py<PyWeakrefReference>>,
+    pub task: Option<Py<PyWeakrefReference>>,
     /// What runs tasks in the thread that waits: an event loop, trio's runner.
-    scheduler: Option<Py<PyAny>>,
-    tag: Arc<dyn Tagged>,
-    seat: Arc<dyn Sits>,
+    pub scheduler: Option<Py<PyAny>>,
+    pub tag: Arc<dyn Tagged>,
+    pub seat: Arc<dyn Sits>,
     site: Site,
     since_ns: u64,
+    /// It is for a share of the object.
+    shared: bool,
     /// It is part of a deadlock that has been reported.
-    reported: bool,
+    pub reported: bool,
     may_leave: bool,
     /// It has been told to end, and is about to.
     ends: bool,
@@ -81,12 +80,12 @@ pub(super) struct Detail {
 }
 
 #[derive(Default)]
-struct Known {
-    waits: Waits,
-    details: HashMap<u64, Detail>,
+pub(super) struct Known {
+    pub waits: Waits,
+    pub details: HashMap<u64, Detail>,
 }
 
-static KNOWN: LazyLock<Cell<Known>> = LazyLock::new(|| Cell::new(Known::default()));
+pub(super) static KNOWN: LazyLock<Cell<Known>> = LazyLock::new(|| Cell::new(Known::default()));
 
 /// A wait that is known, until this is dropped.
 struct Watch {
@@ -158,14 +157,14 @@ impl Watching {
             self.end(py);
             return Err(doom);
         }
-        let Some(spotted) = search(py, watch.party, true).filter(|spotted| spotted.is_new) else { return Ok(()) };
-        match found::report(py, &spotted, takes_a_victim())? {
+        let Some(members) = search(py, watch.party, true) else { return Ok(()) };
+        match found::report(py, &members, takes_a_victim())? {
             Some(error) if self.may_leave => {
                 self.end(py);
                 Err(error)
             }
             Some(error) => {
-                doom_one_of(py, &spotted, error);
+                doom_one_of(py, &members, error);
                 Ok(())
             }
             None => Ok(()),
@@ -225,6 +224,7 @@ impl Watch {
             seat,
             site,
             since_ns,
+            shared,
             reported: false,
             may_leave,
             ends: false,
@@ -252,10 +252,10 @@ impl Drop for Watch {
 }
 
 /// Makes one of a cycle its victim: the first whose wait can end in an error.
-fn doom_one_of(py: Python<'_>, spotted: &Spotted, error: PyErr) {
+pub(super) fn doom_one_of(py: Python<'_>, members: &[Member], error: PyErr) {
     let mut doom = Some(error);
     let seat = KNOWN.with(py, |known| {
-        let mut serials = spotted.members.iter().filter_map(|member| member.serial);
+        let mut serials = members.iter().filter_map(|member| member.serial);
         let serial = serials.find(|serial| known.details.get(serial).is_some_and(|wait| wait.may_leave))?;
         let detail = known.details.get_mut(&serial)?;
         std::mem::swap(&mut detail.doom, &mut doom);
@@ -276,182 +276,35 @@ fn current_task(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     }
 }
 
-/// The cycle through a party, if there is one that cannot end by itself. `runs`: the party is the one that asks, and so
-/// is not parked yet.
-fn search(py: Python<'_>, start: Party, runs: bool) -> Option<Spotted> {
-    let mut around = Around { py, tasks: HashMap::new(), running: runs.then_some(start) };
-    let cycle = cycle_through(start, &mut around)?;
-    let members = cycle.iter().map(|(party, because)| around.member(*party, *because)).collect::<Option<Vec<_>>>()?;
-    let stands = |thread: Party| members.iter().any(|member| member.party == thread);
-    let mut tasks = members.iter().filter_map(|member| member.task.as_ref());
-    let limited = tasks.any(|task| has_deadline(py, task) && !loop_thread(py, task).is_some_and(stands));
-    if limited || !around.holds_still(&cycle) {
-        return None;
-    }
-    Some(Spotted { is_new: mark_reported(py, &cycle), members })
-}
+/// A wait as Python gets it: the primitive, where, since when, and whether for a share of it.
+pub(super) type ShownWait = (Py<PyAny>, Option<ShownSite>, u64, bool);
 
-/// The thread that runs a task's loop, without which no timeout of it ends anything.
-fn loop_thread(py: Python<'_>, task: &Py<PyAny>) -> Option<Party> {
-    let answer = names::task_needs(py).ok()?.call1((task,)).ok()?;
-    let (_, thread, scheduler): (Py<PyAny>, Option<u64>, Bound<'_, PyAny>) = answer.extract().ok()?;
-    thread_that_runs(thread, &scheduler)
-}
-
-/// The thread that runs an event loop, or trio: the loop may know it, and if that thread waits, so do we.
-fn thread_that_runs(thread: Option<u64>, scheduler: &Bound<'_, PyAny>) -> Option<Party> {
-    if let Some(thread) = thread {
-        return Some(thread_party(thread));
-    }
-    KNOWN.with(scheduler.py(), |known| {
-        let runs_it = |detail: &&Detail| detail.scheduler.as_ref().is_some_and(|running| running.is(scheduler));
-        known.details.values().find(runs_it).map(|detail| detail.party)
-    })
-}
-
-fn has_deadline(py: Python<'_>, task: &Py<PyAny>) -> bool {
-    let answer = names::task_has_deadline(py).and_then(|asks| asks.call1((task,))?.is_truthy());
-    answer.unwrap_or(true)
-}
-
-/// Who has been given this and has not run since, so that the tag does not name it.
-fn given(py: Python<'_>, tag: &Arc<dyn Tagged>) -> Vec<(Party, bool)> {
-    let waits = KNOWN.with(py, |known| {
-        let of_tag = known.details.values().filter(|detail| Arc::ptr_eq(&detail.tag, tag));
-        of_tag.map(|detail| (detail.party, Arc::clone(&detail.seat))).collect::<Vec<_>>()
-    });
-    waits.into_iter().filter(|(_, seat)| !seat.is_open()).map(|(party, _)| (party, false)).collect()
-}
-
-/// Marks the waits of a cycle; whether one of them is part of no earlier report.
-fn mark_reported(py: Python<'_>, cycle: &Cycle) -> bool {
-    KNOWN.with(py, |known| {
-        let mut is_new = false;
-        for (_, because) in cycle {
-            let Because::Waits(wait) = because else { continue };
-            if let Some(detail) = known.details.get_mut(&wait.serial) {
-                is_new |= !std::mem::replace(&mut detail.reported, true);
-            }
-        }
-        is_new
-    })
-}
-
-/// What a search goes through.
-struct Around<'py> {
-    py: Python<'py>,
-    /// Tasks that were met on the way.
-    tasks: HashMap<Party, Bound<'py, PyAny>>,
-    running: Option<Party>,
-}
-
-impl<'py> Around<'py> {
-    fn task(&mut self, party: Party) -> Option<Bound<'py, PyAny>> {
-        let py = self.py;
-        if let Some(task) = self.tasks.get(&party) {
-            return Some(task.clone());
-        }
-        let waiting = KNOWN.with(py, |known| {
-            let wait = known.waits.of(party).first()?;
-            known.details.get(&wait.serial)?.task.as_ref().map(|task| task.clone_ref(py))
-        });
-        let task = waiting.and_then(|task| task.bind(py).upgrade()).or_else(|| task_that_holds(py, party))?;
-        self.tasks.insert(party, task.clone());
-        Some(task)
-    }
-
-    /// Whom the waits of a party are for.
-    fn blocked_by(&self, party: Party) -> Vec<(Party, Because)> {
-        let py = self.py;
-        let asked = KNOWN.with(py, |known| {
-            let waits = known.waits.of(party).iter();
-            waits
-                .filter_map(|wait| {
-                    let detail = known.details.get(&wait.serial)?;
-                    Some((*wait, Arc::clone(&detail.tag), Arc::clone(&detail.seat)))
-                })
-                .collect::<Vec<_>>()
-        });
-        let mut blockers = Vec::new();
-        for (wait, tag, seat) in asked {
-            if !seat.is_open() {
-                continue;
-            }
-            let Some(head) = tag.tag().map(Tag::head) else { continue };
-            let mut holders: Vec<_> =
-                HELD.with(py, |held| held.holders(head).map(|holding| (holding.party, holding.shared)).collect());
-            if holders.is_empty() {
-                holders = given(py, &tag);
-            }
-            let of_wait = KNOWN.with(py, |known| blockers_of(&wait, &holders, &known.waits));
-            blockers.extend(of_wait.into_iter().map(|blocker| (blocker, Because::Waits(wait))));
-        }
-        blockers
-    }
-
-    /// Whom a task needs: the task that it awaits, the thread of its loop.
-    fn needs(&mut self, task: &Bound<'py, PyAny>) -> PyResult<Vec<Party>> {
-        let answer = names::task_needs(self.py)?.call1((task,))?;
-        let (awaited, thread, scheduler): (Option<Bound<'py, PyAny>>, Option<u64>, Bound<'py, PyAny>) =
-            answer.extract()?;
-        let mut needs: Vec<Party> = thread_that_runs(thread, &scheduler).into_iter().collect();
-        if let Some(awaited) = awaited {
-            needs.push(task_party(&awaited));
-            self.tasks.insert(task_party(&awaited), awaited);
-        }
-        Ok(needs)
-    }
-
-    fn is_parked(&self, task: &Bound<'py, PyAny>) -> bool {
-        let answer = names::task_is_parked(self.py).and_then(|asks| asks.call1((task,))?.is_truthy());
-        answer.unwrap_or(false)
-    }
-
-    /// Whether all is as it was when the cycle was found.
-    fn holds_still(&self, cycle: &Cycle) -> bool {
-        let nexts = cycle.iter().skip(1).chain(cycle.first());
-        cycle.iter().zip(nexts).all(|((party, because), (next, _))| match because {
-            Because::Waits(_) => self.blocked_by(*party).contains(&(*next, *because)),
-            Because::Needs => true,
-        })
-    }
-
-    fn member(&mut self, party: Party, because: Because) -> Option<found::Member> {
-        let py = self.py;
-        let task = if is_task(party) { Some(self.task(party)?.unbind()) } else { None };
-        let serial = match because {
-            Because::Waits(wait) => Some(wait.serial),
-            Because::Needs => None,
-        };
-        Some(found::Member { party, task, serial, wait: serial.and_then(|serial| shown_wait(py, serial)) })
-    }
-}
-
-impl Surroundings for Around<'_> {
-    fn blockers(&mut self, party: Party) -> Vec<(Party, Because)> {
-        let mut blockers = self.blocked_by(party);
-        if !is_task(party) {
-            return blockers;
-        }
-        let Some(task) = self.task(party) else { return Vec::new() };
-        if self.running != Some(party) && !blockers.is_empty() && !self.is_parked(&task) {
-            blockers.clear();
-        }
-        let needs = if self.running == Some(party) { Ok(Vec::new()) } else { self.needs(&task) };
-        blockers.extend(needs.unwrap_or_default().into_iter().map(|needed| (needed, Because::Needs)));
-        blockers
-    }
-}
-
-/// A wait as Python gets it: the primitive, where, since when.
-pub(super) type ShownWait = (Py<PyAny>, Option<ShownSite>, u64);
-
-fn shown_wait(py: Python<'_>, serial: u64) -> Option<ShownWait> {
-    let (object, site, since_ns) = KNOWN.with(py, |known| {
+pub(super) fn shown_wait(py: Python<'_>, serial: u64) -> Option<ShownWait> {
+    let (object, site, since_ns, shared) = KNOWN.with(py, |known| {
         let detail = known.details.get(&serial)?;
-        Some((detail.object.clone_ref(py), detail.site.shown(py), detail.since_ns))
+        Some((detail.object.clone_ref(py), detail.site.shown(py), detail.since_ns, detail.shared))
     })?;
-    Some((object.bind(py).upgrade()?.unbind(), site, since_ns))
+    Some((object.bind(py).upgrade()?.unbind(), site, since_ns, shared))
+}
+
+/// What is known of a task: its number, what it holds, and the last thing that it waits for.
+#[pyfunction]
+pub(super) fn story(task: &Bound<'_, PyAny>) -> ShownMember {
+    let py = task.py();
+    let party = task_party(task);
+    Member { party, task: Some(task.clone().unbind()), serial: last_wait(py, party) }.shown(py)
+}
+
+/// What is known of the threads that wait.
+#[pyfunction]
+pub(super) fn waiting(py: Python<'_>) -> Vec<ShownMember> {
+    let threads = KNOWN.with(py, |known| known.waits.parties()).into_iter().filter(|party| !is_task(*party));
+    let members = threads.map(|party| Member { party, task: None, serial: last_wait(py, party) });
+    members.map(|member| member.shown(py)).collect()
+}
+
+fn last_wait(py: Python<'_>, party: Party) -> Option<u64> {
+    KNOWN.with(py, |known| known.waits.of(party).last().map(|wait| wait.serial))
 }
 
 /// In the child of a fork: other threads are not there, nor do they wait.
@@ -495,17 +348,4 @@ pub(super) fn busy(py: Python<'_>) -> bool {
 /// Whether anybody waits for something owner-tracked.
 pub fn anybody_waits(py: Python<'_>) -> bool {
     KNOWN.with(py, |known| !known.waits.is_empty())
-}
-
-/// Looks for cycles among all who wait, and reports new ones.
-#[pyfunction]
-pub fn look(py: Python<'_>) -> PyResult<()> {
-    for party in KNOWN.with(py, |known| known.waits.parties()) {
-        if let Some(spotted) = search(py, party, false).filter(|spotted| spotted.is_new)
-            && let Some(error) = found::report(py, &spotted, takes_a_victim())?
-        {
-            doom_one_of(py, &spotted, error);
-        }
-    }
-    Ok(())
 }
