@@ -177,3 +177,14 @@ def test_bad_arguments() -> None:
     assert "waiters=0/2" in repr(barrier)
     barrier.abort()
     assert "broken" in repr(barrier)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_action_that_would_have_to_be_awaited_is_refused(kind: str) -> None:
+    async def action() -> None:
+        pass
+
+    barrier = Barrier(1, action=action)
+    with pytest.raises(TypeError, match="returned a coroutine"):
+        Party(kind, come, barrier).result()
+    assert barrier.broken

@@ -153,3 +153,7 @@ def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="n must be one or more"):
         Latch(1).count_down(0)
     assert Latch(0).wait() is True
+
+
+def test_keywords_of_any_name_are_the_functions() -> None:
+    assert Once().call(dict, function=1, self=2) == {"function": 1, "self": 2}

@@ -282,3 +282,8 @@ def test_ageing_wants_numbers():
             sync.PriorityQueue(ageing=ageing)
     with pytest.raises(ValueError, match="only ageing needs a clock"):
         sync.PriorityQueue(clock=time.monotonic)
+
+
+def test_with_ageing_an_empty_tuple_is_no_item() -> None:
+    with pytest.raises(TypeError, match="begins with one"):
+        sync.PriorityQueue(ageing=1.0).put(())

@@ -94,6 +94,12 @@ class Watchdog:
         asyncio.get_running_loop().call_later(0.15, lambda: self.task.cancel())
 
 
+def join_timers() -> None:
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(10)
+
+
 TIMERS = {
     "a method": lambda loop, task: loop.call_later(0.15, task.cancel),
     "an argument": lambda loop, task: loop.call_later(0.15, lambda task: task.cancel(), task),
@@ -119,6 +125,7 @@ def test_a_timer_that_will_cancel_one_of_them_is_a_limit(world, timer):
     with watching(victim=True) as found:
         run(world, main)
         assert found == []
+    join_timers()
 
 
 @asyncio_worlds
@@ -154,6 +161,7 @@ def test_a_timer_that_lets_go_of_the_lock_is_a_limit(world):
     with watching(victim=True) as found:
         run(world, main)
         assert found == []
+    join_timers()
 
 
 @pytest.mark.parametrize("world", ["tideloop", "asyncio"])

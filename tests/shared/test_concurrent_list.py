@@ -174,3 +174,19 @@ def test_cycles_are_collected():
     del node
     gc.collect()
     assert [ref for ref in alive if ref() is not None] == []
+
+
+def test_it_can_be_repeated():
+    numbers = ConcurrentList([1, 2])
+    assert numbers * 2 == 2 * numbers == [1, 2, 1, 2]
+    same = numbers
+    numbers *= 3
+    assert same is numbers
+    assert numbers == [1, 2] * 3
+    numbers *= 0
+    assert numbers == []
+    for other in ([1], "a", None, 1.5):
+        with pytest.raises(TypeError):
+            numbers * other
+        with pytest.raises(TypeError):
+            numbers *= other

@@ -3,8 +3,11 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import subprocess
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 from thread_support import cancel_once_begun, wait_until
@@ -244,3 +247,56 @@ class TestLimitsOfSubmit:
 def test_options_add_up(pool):
     view = pool.with_options(priority=3).with_options(name="x").with_options(priority=-1)
     assert (view._options.priority, view._options.name) == (-1, "x")
+
+
+class TestAnExplicitToken:
+    def test_calls_that_have_not_begun_are_cancelled_with_it_at_once(self, run):
+        async def main():
+            release, token, ran = threading.Event(), CancelToken(), []
+            with ThreadPool(1) as one:
+                running = one.with_options(token=token).submit(release.wait, 10)
+                wait_until(running.running)
+                view = one.with_options(token=token)
+                tasks = [asyncio.ensure_future(view.run(ran.append, number)) for number in range(3)]
+                futures = [view.submit(ran.append, number) for number in range(3)]
+                await asyncio.sleep(0.01)
+                token.cancel()
+                assert all(future.cancelled() for future in futures)
+                outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+                assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 3
+                late = view.submit(ran.append, 4)
+                assert late.cancelled()
+                other = one.submit(int, "5")
+                assert not running.done()
+                release.set()
+                assert (running.result(10), other.result(10), ran) == (True, 5, [])
+
+        run(main())
+
+    def test_it_keeps_no_call_that_has_ended(self, pool):
+        class Thing:
+            pass
+
+        token, thing = CancelToken(), Thing()
+        known = weakref.ref(thing)
+        pool.with_options(token=token).submit(id, thing).result(10)
+        del thing
+        wait_until(lambda: known() is None)
+
+
+def test_a_signal_may_submit_while_the_first_submit_looks_things_up():
+    program = """
+import signal, sys
+from tideloop.threads import ThreadPool
+pool, futures, once = ThreadPool(1), [], []
+signal.signal(signal.SIGUSR1, lambda *_: futures.append(pool.submit(int)))
+def hook(event, _):
+    if event == "import" and not once:
+        once.append(1)
+        signal.raise_signal(signal.SIGUSR1)
+sys.addaudithook(hook)
+futures.append(pool.submit(int))
+print([future.result(10) for future in futures])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "[0, 0]\n"), done.stderr

@@ -1,5 +1,6 @@
 //! Python objects that the extension looks up once: functions and classes of the standard library.
 
+use pyo3::PyTypeCheck;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -9,9 +10,24 @@ macro_rules! imported {
         $(#[$doc])*
         pub fn $name(py: Python<'_>) -> PyResult<&Bound<'_, $type>> {
             static OBJECT: PyOnceLock<Py<$type>> = PyOnceLock::new();
-            OBJECT.import(py, $module, $attribute)
+            looked_up(&OBJECT, py, $module, $attribute)
         }
     )*};
+}
+
+/// What is in the cell; at first, what is imported. That happens outside of the cell: it runs Python, a signal's handler
+/// for example, which may come here for the same.
+fn looked_up<'py, T: PyTypeCheck>(
+    cell: &'static PyOnceLock<Py<T>>,
+    py: Python<'py>,
+    module: &str,
+    attribute: &str,
+) -> PyResult<&'py Bound<'py, T>> {
+    if let Some(object) = cell.get(py) {
+        return Ok(object.bind(py));
+    }
+    let found = py.import(module)?.getattr(attribute)?.cast_into::<T>()?.unbind();
+    Ok(cell.get_or_init(py, || found).bind(py))
 }
 
 /// Looks up what a report may need when the interpreter ends and can import nothing any more.

@@ -14,6 +14,7 @@ use super::pending::{Limit, Pending, block, limit};
 use super::shown::class_named;
 use crate::cell::Cell;
 use crate::names;
+use crate::shared::refuse_coroutine;
 use crate::task::WaitReason;
 
 /// Where *parties* threads and tasks meet: each waits until all have come. *action* is called by the last one before
@@ -152,6 +153,8 @@ struct BarrierWait {
     turn: Cell<Option<Turn>>,
 }
 
+const NO_COROUTINE: &str = "the action of a Barrier returned a coroutine, which nobody awaits";
+
 impl BarrierWait {
     fn new(barrier: &Bound<'_, Barrier>) -> Self {
         Self { barrier: barrier.clone().unbind(), turn: Cell::new(None) }
@@ -165,7 +168,7 @@ impl BarrierWait {
     fn act(&self, py: Python<'_>, round: u64) -> PyResult<Py<PyAny>> {
         let this = self.barrier.get();
         if let Some(action) = &this.action
-            && let Err(error) = action.call0(py)
+            && let Err(error) = action.bind(py).call0().and_then(|outcome| refuse_coroutine(outcome, NO_COROUTINE))
         {
             this.gate.change(py, |barrier, _| barrier.abort());
             return Err(error);

@@ -132,7 +132,7 @@ impl Once {
     /// Call `function(*args, **kwargs)`, unless that has been done, and return the result; who comes meanwhile waits.
     /// In a task: await it, and the function may be a coroutine function. An exception is raised to the caller alone
     /// and leaves it undone: the next one calls its function.
-    #[pyo3(signature = (function, *args, **kwargs))]
+    #[pyo3(signature = (function, /, *args, **kwargs))]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         function: &Bound<'py, PyAny>,

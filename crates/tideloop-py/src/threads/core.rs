@@ -219,7 +219,12 @@ impl Core {
     }
 
     /// Queues a job and sees to it that somebody does it.
-    fn add(slf: &Bound<'_, Self>, job: Bound<'_, Job>, priority: i64) -> PyResult<()> {
+    fn add(
+        slf: &Bound<'_, Self>,
+        job: Bound<'_, Job>,
+        priority: i64,
+        token: Option<&Bound<'_, CancelToken>>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let queued = job.clone().unbind();
         let need = slf.get().state.with(py, |state| {
@@ -227,6 +232,9 @@ impl Core {
             state.figures.submitted += 1;
             state.need()
         });
+        if let Some(token) = token {
+            token.get().watch(&job);
+        }
         match need {
             Need::Nothing => Ok(()),
             Need::Wake(flag) => {
@@ -316,7 +324,7 @@ impl Core {
         let future = ThreadFuture::create(py)?;
         let job = Job::create(&wanted, slf, future.clone().into_any())?;
         future.get().belongs_to(py, job.clone().unbind());
-        Self::add(slf, job, priority)?;
+        Self::add(slf, job, priority, token)?;
         Ok(future)
     }
 
@@ -339,7 +347,7 @@ impl Core {
         let future = task::create_future(py, event_loop)?;
         let job = Job::create(&wanted, slf, future.clone().into_any())?;
         future.get().wait_for_object(py, WaitReason::Job, job.clone().into_any().unbind());
-        Self::add(slf, job, priority)?;
+        Self::add(slf, job, priority, token)?;
         Ok(future.into_any())
     }
 

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use pyo3::exceptions::{PyBaseException, PyRuntimeError};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -133,6 +133,7 @@ impl Job {
         match slf.get().phase.load(Ordering::Relaxed) {
             QUEUED => {
                 slf.get().phase.store(DEAD, Ordering::Relaxed);
+                Self::leave_token(slf);
                 let (call, core, rest) = slf.get().state.with(py, |state| {
                     let core = state.core.cloned(py);
                     (state.take_call(), core, state.take_rest())
@@ -144,10 +145,28 @@ impl Job {
                 drop((call, rest));
             }
             RUNS => match Self::token(slf) {
-                Ok(token) => token.get().set(),
+                Ok(token) => token.get().set(py),
                 Err(error) => unraisable(py, error, Some(slf)),
             },
             _ => {}
+        }
+    }
+
+    /// Its token is cancelled: if it has not begun, whoever waits for it waits no longer.
+    pub fn call_off(slf: &Bound<'_, Self>) {
+        let target = slf.get().state.with(slf.py(), |state| state.target.cloned(slf.py()));
+        if slf.get().is_queued()
+            && let Some(target) = target
+            && let Err(error) = cancel(target.bind(slf.py()))
+        {
+            unraisable(slf.py(), error, Some(slf));
+        }
+    }
+
+    /// The token is not to call it off any more.
+    fn leave_token(slf: &Bound<'_, Self>) {
+        if let Some(token) = slf.get().state.with(slf.py(), |state| state.token.cloned(slf.py())) {
+            token.get().forget(slf);
         }
     }
 
@@ -208,7 +227,10 @@ impl Job {
         let (Some(target), Some(core)) = (target, core) else { return Ok(Wake::Nobody) };
         let target = target.bind(py);
         this.phase.store(RUNS, Ordering::Relaxed);
-        let unwanted = token.is_some_and(|token| token.get().is_cancelled());
+        let unwanted = token.is_some_and(|token| {
+            token.get().forget(slf);
+            token.get().is_cancelled()
+        });
         if unwanted || !begin(target)? {
             this.phase.store(DONE, Ordering::Relaxed);
             core.get().note_cancelled(py);
@@ -235,6 +257,7 @@ impl Job {
         let (target, core) = slf.get().state.with(py, |state| (state.target.cloned(py), state.core.cloned(py)));
         let (Some(target), Some(core)) = (target, core) else { return Ok(()) };
         slf.get().phase.store(DONE, Ordering::Relaxed);
+        Self::leave_token(slf);
         core.get().note_cancelled(py);
         match error {
             Some(error) => deliver(target.bind(py), Outcome::Raised(error.clone().unbind())).map(Wake::keep),
@@ -343,13 +366,16 @@ pub fn settle(future: &Bound<'_, Future>, outcome: Bound<'_, PyAny>, failed: boo
         return Ok(());
     }
     let known = outcome.cast::<PyBaseException>().is_ok_and(|exception| {
+        if exception.is_instance_of::<PyStopIteration>() {
+            return true;
+        }
         let class = exception.get_type();
         [names::thread_cancelled_error(py), names::thread_invalid_state_error(py)]
             .into_iter()
             .flatten()
             .any(|other| class.is(other))
     });
-    // concurrent.futures has classes of its own for what asyncio calls by the same name.
+    // concurrent.futures has classes of its own for what asyncio calls by the same name, and a future takes no StopIteration.
     let outcome = if known {
         py.import(intern!(py, "tideloop._executors"))?.call_method1(intern!(py, "asyncio_error"), (outcome,))?
     } else {

@@ -1,12 +1,15 @@
 //! `CancelToken`: how a function in a thread learns that nobody wants its result any more.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use tideloop_sys::flag::Flag;
 use tideloop_sys::parker::Slept;
 
 use super::job::Job;
+use crate::cell::Cell;
 use crate::names;
 
 /// Tells a running function that it may stop: ``token.cancelled``, ``token.raise_if_cancelled()``, ``token.wait(1.0)``.
@@ -16,6 +19,16 @@ use crate::names;
 #[derive(Default)]
 pub struct CancelToken {
     flag: Flag,
+    /// The jobs that have it and have not begun, by their addresses.
+    queued: Queued,
+}
+
+struct Queued(Cell<Option<HashMap<usize, Py<Job>>>>);
+
+impl Default for Queued {
+    fn default() -> Self {
+        Self(Cell::new(None))
+    }
 }
 
 impl CancelToken {
@@ -23,9 +36,35 @@ impl CancelToken {
         self.flag.is_set()
     }
 
-    pub fn set(&self) {
+    /// `cancel()`.
+    pub fn set(&self, py: Python<'_>) {
         self.flag.set();
+        let queued = self.queued.0.with(py, Option::take).unwrap_or_default();
+        for job in queued.values() {
+            Job::call_off(job.bind(py));
+        }
     }
+
+    /// A job that has it is queued, and to be called off when it is cancelled.
+    pub fn watch(&self, job: &Bound<'_, Job>) {
+        let py = job.py();
+        if self.is_cancelled() {
+            Job::call_off(job);
+        } else if job.get().is_queued() {
+            let entry = job.clone().unbind();
+            let before = self.queued.0.with(py, |queued| queued.get_or_insert_default().insert(address_of(job), entry));
+            drop(before);
+        }
+    }
+
+    /// It has begun, or never will.
+    pub fn forget(&self, job: &Bound<'_, Job>) {
+        drop(self.queued.0.with(job.py(), |queued| queued.as_mut()?.remove(&address_of(job))));
+    }
+}
+
+fn address_of(job: &Bound<'_, Job>) -> usize {
+    job.as_ptr() as usize
 }
 
 #[pymethods]
@@ -35,9 +74,9 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Cancel: whoever asks or waits is told, jobs that have not begun never do. Callable from any thread.
-    fn cancel(&self) {
-        self.flag.set();
+    /// Cancel: whoever asks or waits is told, calls that have not begun are cancelled at once. Callable from any thread.
+    fn cancel(&self, py: Python<'_>) {
+        self.set(py);
     }
 
     /// Whether cancel() was called.
@@ -60,6 +99,18 @@ impl CancelToken {
     fn __repr__(&self) -> String {
         let state = if self.is_cancelled() { "cancelled" } else { "not cancelled" };
         format!("<CancelToken {state}>")
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let visited = self
+            .queued
+            .0
+            .during_gc(|queued| queued.iter().flat_map(HashMap::values).try_for_each(|job| visit.call(job)));
+        visited.unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| drop(self.queued.0.with(py, Option::take)));
     }
 }
 

@@ -86,10 +86,10 @@ impl Item {
     /// An item that counts by its priority and the steps that it is behind others: it came later.
     pub fn ageing(object: Bound<'_, PyAny>, steps_behind: f64) -> PyResult<Self> {
         let priority = match object.cast::<PyTuple>() {
-            Ok(tuple) => tuple.get_item(0)?,
-            Err(_) => object.clone(),
+            Ok(tuple) => tuple.get_item(0),
+            Err(_) => Ok(object.clone()),
         };
-        let priority: f64 = priority.extract().map_err(|error| {
+        let priority: f64 = priority.and_then(|priority| priority.extract()).map_err(|error| {
             let refused = PyTypeError::new_err("with ageing, an item is a number or a tuple that begins with one");
             refused.set_cause(object.py(), Some(error));
             refused

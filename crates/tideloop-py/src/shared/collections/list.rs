@@ -227,6 +227,19 @@ impl ConcurrentList {
         other.0.add(self.plain(py)?)
     }
 
+    fn __mul__<'py>(&self, count: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.plain(count.py())?.mul(count)
+    }
+
+    fn __rmul__<'py>(&self, count: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.__mul__(count)
+    }
+
+    fn __imul__<'py>(&self, count: &Bound<'py, PyAny>) -> PyResult<()> {
+        let py = count.py();
+        self.change(py, |list| list.call_method1(intern!(py, "__imul__"), (count,)).map(drop))
+    }
+
     fn __richcmp__<'py>(&self, other: Operand<'py>, op: CompareOp) -> PyResult<Bound<'py, PyAny>> {
         self.plain(other.0.py())?.rich_compare(other.0, op)
     }
