@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -108,7 +109,11 @@ class Workers:
         self._starting = threading.RLock()
         self.living.clear()
         why = "the thread that ran this was left behind in the parent process of a fork"
+        futures = [thing for job in gc.get_referents(self.core) for thing in gc.get_referents(job)]
         self.core.forget_threads(BrokenThreadPool(why))
+        for future in futures:
+            if issubclass(type(future), _native.ThreadFuture):
+                _ = future._exception  # counts as looked at: that is the parent's to do
 
 
 _known: weakref.WeakSet[Workers] = weakref.WeakSet()

@@ -54,6 +54,33 @@ print("end")
     assert time.monotonic() - start < SOON_S
 
 
+def test_exceptions_that_nobody_has_looked_at_are_logged_once_at_the_end_of_a_program():
+    done = program(
+        HEADER
+        + """
+def fails(what): raise LookupError(what)
+pool = ThreadPool(1)
+unseen = pool.submit(fails, "unseen")
+seen = pool.submit(fails, "seen")
+seen.exception()
+good = [pool.submit(int) for _ in range(3)]
+begun = pool.map(lambda n: 1 // n, [1, 0, 0])
+next(begun)
+class Own(type(unseen)): pass
+own = Own()
+own.set_exception(LookupError("own"))
+"""
+    )
+    assert done.returncode == 0
+    assert sorted(re.findall(r"^LookupError: \w+$", done.stderr, re.MULTILINE)) == [
+        "LookupError: own",
+        "LookupError: unseen",
+    ]
+    assert done.stderr.count("was never retrieved: <") == 2, done.stderr
+    assert "in fails" in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 def test_a_daemon_pool_that_adds_callbacks_does_not_hold_the_end():
     done = program(
         HEADER
