@@ -7,11 +7,13 @@ import contextvars
 import functools
 import threading
 import time
+import warnings
 
 import pytest
 from channel_support import on_every_loop, run_on
+from thread_support import wait_until
 
-from tideloop.channels import Channel, Closed, Parallel, Sequence
+from tideloop.channels import Broadcast, Channel, Closed, Parallel, Sequence, Watch
 
 
 def after(seconds, what, printed):
@@ -107,14 +109,30 @@ def test_what_is_no_process_is_refused(kind):
 
 
 def test_a_program_that_runs_in_a_task_is_awaited():
+    async def process():
+        return "ran"
+
     async def main():
-        program = Parallel()
-        with pytest.raises(RuntimeError):
-            program.run()
+        program = Parallel(process())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(RuntimeError, match="running event loop"):
+                program.run()
         return await program
 
-    with pytest.warns(RuntimeWarning, match="never awaited"):
-        assert asyncio.run(main()) == []
+    assert asyncio.run(main()) == ["ran"]
+
+
+def test_a_coroutine_that_was_cancelled_before_it_ran_does_not_complain():
+    async def never():
+        raise AssertionError
+
+    async def cancels_all():
+        for task in asyncio.all_tasks():
+            task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(_awaited(Parallel(cancels_all, never())))
 
 
 @on_every_loop
@@ -192,6 +210,162 @@ def test_a_failure_closes_the_channels_at_which_threads_wait(loop_name):
     assert [repr(error) for error in caught.value.exceptions] == ["OSError('gone')"]
     assert requests.closed
     assert answers.closed
+
+
+def _channel_and_wait():
+    channel = Channel()
+    return channel, channel.receive
+
+
+def _broadcast_and_wait():
+    broadcast = Broadcast(1)
+    return broadcast, broadcast.subscribe().receive
+
+
+def _watch_and_wait():
+    watch = Watch(0)
+    return watch, watch.subscribe().changed
+
+
+@on_every_loop
+@pytest.mark.parametrize("make", [_channel_and_wait, _broadcast_and_wait, _watch_and_wait])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_its_own_closing_ends_is_no_failure_in_threads_and_in_tasks(loop_name, make, nested):
+    closed, wait = make()
+    waiting = "1 to receive" if isinstance(closed, (Channel, Broadcast)) else "1 waiting"
+
+    def in_thread():
+        wait()
+
+    async def in_task():
+        await wait()
+
+    async def at_last():
+        # A task that has been told to end and waits all the same.
+        try:
+            await Channel().receive()
+        finally:
+            await _at_once(wait)
+
+    async def _at_once(wait):
+        if loop_name == "trio":
+            import trio
+
+            with trio.CancelScope(shield=True):
+                await wait()
+        else:
+            await wait()
+
+    def fails():
+        wait_until(lambda: waiting.replace("1", "2") in repr(closed))
+        raise OSError("gone")
+
+    async def main():
+        waits = Parallel(in_thread, in_task, at_last) if nested else Parallel()
+        rest = () if nested else (in_thread, in_task, at_last)
+        await Parallel(waits, *rest, fails, closing=[closed])
+
+    with pytest.raises(ExceptionGroup) as caught:
+        run_on(loop_name, main)
+    assert [repr(error) for error in caught.value.exceptions] == ["OSError('gone')"]
+
+
+def test_a_closed_that_comes_before_any_closing_is_a_failure_though_the_channel_is_listed():
+    early, late = Channel(), Channel()
+
+    def waits_early():
+        early.receive()
+
+    def waits_late():
+        late.receive()
+
+    def closes():
+        wait_until(lambda: "1 to receive" in repr(early) and "1 to receive" in repr(late))
+        early.close()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        Parallel(waits_early, waits_late, closes, closing=[early, late]).run()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, Closed)
+    assert error.channel is early
+
+
+def test_a_failure_of_an_inner_program_keeps_what_is_no_closed_of_the_outer_one():
+    channel = Channel()
+
+    def waits():
+        channel.receive()
+
+    def fails_late():
+        wait_until(lambda: channel.closed)
+        raise ValueError("late")
+
+    def fails():
+        wait_until(lambda: "1 to receive" in repr(channel))
+        raise OSError("gone")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        Parallel(Parallel(waits, fails_late), fails, closing=[channel]).run()
+    errors = sorted(caught.value.exceptions, key=repr)
+    assert [repr(error) for error in errors[1:]] == ["OSError('gone')"]
+    assert [repr(error) for error in errors[0].exceptions] == ["ValueError('late')"]
+
+
+@on_every_loop
+@pytest.mark.parametrize("wrap", [Sequence, Parallel])
+def test_threads_of_inner_programs_end_by_the_closing_of_the_outer_one(loop_name, wrap):
+    channel = Channel()
+
+    def waits():
+        channel.receive()
+
+    async def main():
+        program = Parallel(wrap(waits), closing=[channel])
+        if loop_name == "trio":
+            import trio
+
+            with trio.move_on_after(0.05):
+                await program
+            return
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await program
+
+    run_on(loop_name, main)
+    assert channel.closed
+
+    def fails():
+        raise OSError("gone")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        Parallel(wrap(Parallel(waits, fails)), closing=[channel]).run()
+    assert "Closed" not in repr(caught.value)
+
+
+@on_every_loop
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_a_cancelled_error_of_a_process_that_was_not_cancelled_is_a_failure(loop_name, in_thread):
+    ended = []
+
+    def raises():
+        raise asyncio.CancelledError("its own")
+
+    async def raises_in_task():
+        raises()
+
+    async def is_cancelled():
+        try:
+            await Channel().receive()
+        finally:
+            ended.append("task")
+
+    async def main():
+        await Parallel(is_cancelled, raises if in_thread else raises_in_task)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        run_on(loop_name, main)
+    assert [repr(error) for error in caught.value.exceptions] == ["CancelledError('its own')"]
+    assert ended == ["task"]
 
 
 def test_channels_are_closed_at_the_end_too_and_a_closed_of_another_one_is_a_failure():
