@@ -99,10 +99,11 @@ class Calls:
     ) -> PoolMap[_T]:
         """Call *fn* for the items of *iterables*; the results, for ``for`` or for ``async for``, in the items' order.
 
-        *timeout*: seconds from now to the last result; *chunksize*: items per job, 1 unless it is a number above;
-        *buffersize*: items that are taken from the iterables ahead of the results (None: all of them, now, so that an
-        endless one needs a number); *ordered* False: each result as soon as it is there; *progress*: called with the
-        number of results so far and the number of items, None if unknown.
+        *timeout*: seconds from now to the last result; *chunksize*: items per job, 1 unless it is a number above,
+        and *buffersize* at most; *buffersize*: how many items are taken from the iterables ahead of the results that
+        were delivered (None: all of them, now, so that an endless one needs a number); *ordered* False: each result as
+        soon as it is there; *progress*: called with the number of results so far and the number of items, None if
+        unknown.
         Raises what *fn* raises, and TimeoutError. Corresponds to :meth:`concurrent.futures.Executor.map`.
         """
         context = contextvars.copy_context()

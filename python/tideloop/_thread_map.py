@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
+import math
 import operator
 import queue
 import sys
@@ -42,12 +43,16 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
         self._consuming = threading.Lock()
         chunksize = _items_per_job(chunksize)
         _check_buffersize(buffersize)
+        if buffersize is not None:
+            chunksize = min(chunksize, buffersize)
         self._end = None if timeout is None else time.monotonic() + timeout
         self._total = _total(iterables)
         self._ordered, self._progress = ordered, progress
         self._delivered = 0
         items: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
-        self._chunked = chunksize > 1
+        self._chunksize, self._chunked = chunksize, chunksize > 1
+        # How many items more may be taken ahead of the results that were delivered.
+        self._room: float = math.inf if buffersize is None else buffersize
         self._call: Callable[..., Any]
         self._source: Iterator[tuple[Any, ...]]
         self._call, self._source = _in_chunks(fn, items, chunksize) if self._chunked else (fn, items)
@@ -58,9 +63,7 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
         self._results: collections.deque[Any] = collections.deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiter: asyncio.Future[None] | None = None
-        ahead = self._source if buffersize is None else itertools.islice(self._source, -(-buffersize // chunksize))
-        for item in ahead:
-            self._add(item)
+        self._submit_ahead()
 
     def __iter__(self) -> PoolMap[_T]:
         return self
@@ -135,7 +138,16 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
         if self._begun:
             self.close()
 
-    def _add(self, item: Any) -> None:
+    def _submit_ahead(self) -> None:
+        while self._room >= self._chunksize:
+            item = next(self._source, None)
+            if item is None:
+                self._room = -math.inf
+            else:
+                self._add(item)
+                self._room -= len(item) if self._chunked else 1
+
+    def _add(self, item: tuple[Any, ...]) -> None:
         assert self._submit is not None
         future = self._submit(self._call, *item)
         self._pending[future] = None
@@ -146,10 +158,8 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
                 self._post(future)
 
     def _take(self, future: Future[Any]) -> None:
-        """A call is done: the next one begins, and its results are to be handed out."""
+        """A call is done: its results are to be handed out."""
         self._pending.pop(future, None)
-        for item in itertools.islice(self._source, 1):
-            self._add(item)
         if not self._chunked:
             self._results.append((True, future.result(0)))
             return
@@ -166,6 +176,8 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
             finally:
                 del value  # the exception's traceback has this frame
         self._delivered += 1
+        self._room += 1
+        self._submit_ahead()
         if self._progress is not None:
             self._progress(self._delivered, self._total)
         result: _T = value

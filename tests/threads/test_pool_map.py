@@ -107,6 +107,38 @@ def test_an_endless_source_is_taken_as_far_ahead_as_one_says(run, pool, ordered)
     run(main())
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(("buffersize", "chunksize"), [(1, 1), (4, 3), (1, 10), (6, 6), (7, 2)])
+def test_no_more_items_than_one_says_are_ahead_of_the_delivered_results(run, pool, ordered, buffersize, chunksize):
+    taken = 0
+
+    def source():
+        nonlocal taken
+        for n in range(40):
+            taken += 1
+            yield n
+
+    def start():
+        nonlocal taken
+        taken = 0
+        mapped = pool.map(str, source(), ordered=ordered, buffersize=buffersize, chunksize=chunksize)
+        assert 1 <= taken <= buffersize
+        return mapped
+
+    for delivered, _ in enumerate(start(), 1):
+        assert taken - delivered <= buffersize
+    assert delivered == 40
+
+    async def main():
+        delivered = 0
+        async for _ in start():
+            delivered += 1
+            assert taken - delivered <= buffersize
+        assert delivered == 40
+
+    run(main())
+
+
 def test_an_endless_source_takes_bounded_memory(pool):
     class Item:
         living = 0
