@@ -114,6 +114,7 @@ class Calls:
 
         return PoolMap(
             submit,
+            self._whole_pool()._must_help,
             fn,
             iterables,
             timeout=timeout,

@@ -29,6 +29,7 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
     def __init__(
         self,
         submit: _Submit,
+        must_help: Callable[[], bool],
         fn: Callable[..., _T],
         iterables: tuple[Iterable[Any], ...],
         *,
@@ -57,6 +58,8 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
         self._source: Iterator[tuple[Any, ...]]
         self._call, self._source = _in_chunks(fn, items, chunksize) if self._chunked else (fn, items)
         self._submit: _Submit | None = submit
+        # Whether what this thread waits for is left to itself, because it is one of the pool's and no other is free.
+        self._must_help: Callable[[], bool] | None = must_help
         # Without an order: those that are done, in the order in which they were.
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._pending: collections.OrderedDict[Future[Any], None] = collections.OrderedDict()
@@ -118,7 +121,7 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
     def close(self) -> None:
         """Take no more items and cancel the calls that have not begun. It is called at the end of the results."""
         pending, self._pending = self._pending, collections.OrderedDict()
-        self._submit = None
+        self._submit = self._must_help = None
         self._source = iter(())
         self._results.clear()
         for future in pending:
@@ -193,10 +196,20 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
             if left is not None or not future.done():
                 future.exception(left)
             return future
+        if left is None and self._done.empty():
+            self._help()
         try:
             return self._done.get(timeout=None if left is None else max(left, 0))
         except queue.Empty:
             raise TimeoutError from None
+
+    def _help(self) -> None:
+        """Where nobody else would make the next call, make it here, as result() of a call does."""
+        if self._must_help is not None and self._must_help():
+            for future in self._pending:
+                if not future.running() and not future.done():
+                    future.exception()
+                    return
 
     async def _first_done_in_loop(self) -> Future[Any]:
         if self._loop is None:

@@ -127,6 +127,11 @@ class ThreadPool(Calls, ThreadPoolExecutor):
             self.shutdown(wait=True)
         return False
 
+    def _must_help(self) -> bool:
+        """Whether a call that this thread waits for is made by nobody else: it is one of ours, and no other is free."""
+        now = self.statistics()
+        return self._workers.is_one() and now.idle == 0 and now.workers >= self._max_workers
+
     def _interrupt(self) -> None:
         """Take no more calls, cancel what can be cancelled, and let nobody wait for the rest."""
         self._workers.interrupt()

@@ -29,11 +29,12 @@ class _WorkerThread(threading.Thread):
         self._workers, self._number = threads, number
 
     def run(self) -> None:
-        threads, number = self._workers, self._number
-        del self._workers
         # What it starts in turn, and whoever asks, is to see what the program sees.
-        self._daemonic = threads.daemon
-        threads.work(number)
+        self._daemonic = self._workers.daemon
+        try:
+            self._workers.work(self._number)
+        finally:
+            del self._workers
 
 
 class Workers:
@@ -68,6 +69,11 @@ class Workers:
             thread.start()
             if thread.is_alive():
                 self.living[number] = thread
+
+    def is_one(self) -> bool:
+        """Whether the caller runs in one of these threads."""
+        thread = threading.current_thread()
+        return isinstance(thread, _WorkerThread) and thread._workers is self
 
     def work(self, number: int) -> None:
         try:

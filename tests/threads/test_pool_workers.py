@@ -117,6 +117,36 @@ def test_calls_that_wait_for_calls_of_the_same_pool_do_not_wait_for_ever():
         assert pool.statistics().cancelled == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"ordered": False}, {"ordered": False, "chunksize": 2}, {"buffersize": 1}])
+def test_calls_that_map_over_the_same_pool_do_not_wait_for_ever(options):
+    def double(numbers):
+        return sorted(pool.map(lambda n: 2 * n, numbers, **options))
+
+    with ThreadPool(2) as pool:
+        futures = [pool.submit(double, range(5)) for _ in range(8)]
+        assert [future.result(10) for future in futures] == [[0, 2, 4, 6, 8]] * 8
+
+
+def test_a_call_that_maps_without_an_order_gets_what_is_done_first_while_others_are_free():
+    release = threading.Event()
+
+    def wait_for_the_last(n):
+        if n == 0:
+            release.wait(10)
+        return n
+
+    def map_in_a_call():
+        seen = []
+        for n in pool.map(wait_for_the_last, range(3), ordered=False):
+            seen.append(n)
+            if len(seen) == 2:
+                release.set()
+        return seen
+
+    with ThreadPool(3) as pool:
+        assert pool.submit(map_in_a_call).result(10)[-1] == 0
+
+
 def test_a_call_that_waits_leaves_the_other_to_a_worker_that_is_free():
     with ThreadPool(2) as pool:
 
