@@ -48,6 +48,8 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
             chunksize = min(chunksize, buffersize)
         self._end = None if timeout is None else time.monotonic() + timeout
         self._total = _total(iterables)
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be callable or None, not {type(progress).__name__}")
         self._ordered, self._progress = ordered, progress
         self._delivered = 0
         items: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
@@ -83,7 +85,7 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
                 self._take(self._first_done())
             if self._results:
                 return self._deliver()
-            self.close()
+            self._complete()
         except StopIteration as error:
             # To whoever iterates it would look like the end of the results.
             self.close()
@@ -106,7 +108,7 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
                 self._take(future)
             if self._results:
                 return self._deliver()
-            self.close()
+            self._complete()
         except (StopIteration, StopAsyncIteration) as error:
             self.close()
             kind = "StopIteration" if isinstance(error, StopIteration) else "StopAsyncIteration"
@@ -185,6 +187,12 @@ class PoolMap(Iterator[_T], AsyncIterator[_T], Generic[_T]):
             self._progress(self._delivered, self._total)
         result: _T = value
         return result
+
+    def _complete(self) -> None:
+        complete = getattr(self._progress, "complete", None)
+        if complete is not None:
+            complete(self._delivered)
+        self.close()
 
     def _left(self) -> float | None:
         return None if self._end is None else self._end - time.monotonic()

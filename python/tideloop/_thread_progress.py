@@ -1,4 +1,7 @@
-"""Progress bars for ``ThreadPool.map``: adapters to tqdm and to rich, imported when the first result is there."""
+"""Progress bars for ``ThreadPool.map``: adapters to tqdm and to rich, imported when the first result is there.
+
+A map calls `complete` when all results are delivered, also where there were none, and `close` at any end.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,10 @@ class _Tqdm:
             self._bar = importlib.import_module("tqdm").tqdm(total=total, **self._options)
         self._bar.update(done - self._bar.n)
 
+    def complete(self, done: int) -> None:
+        if self._bar is None:
+            self(done, done)
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
@@ -35,7 +42,10 @@ class _Rich:
                 self._progress = importlib.import_module("rich.progress").Progress()
                 self._progress.start()
             self._task = self._progress.add_task(self._description, total=total)
-        self._progress.update(self._task, completed=done)
+        self._progress.update(self._task, completed=done, total=total)
+
+    def complete(self, done: int) -> None:
+        self(done, done)
 
     def close(self) -> None:
         if self._progress is not None and not self._given:

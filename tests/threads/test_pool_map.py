@@ -267,6 +267,11 @@ def test_bad_sizes_are_refused(pool):
         pool.map(int, [], buffersize=0)
 
 
+def test_a_progress_that_cannot_be_called_is_refused_at_once(pool):
+    with pytest.raises(TypeError, match="progress must be callable or None, not int"):
+        pool.map(int, [], progress=5)
+
+
 class TestProgress:
     def test_it_is_told_the_number_of_results_and_of_items(self, run, pool):
         told = []
@@ -287,6 +292,29 @@ class TestProgress:
         (task,) = progress.tasks
         assert (task.description, task.completed, task.total) == ("numbers", 7, 7)
 
+    @pytest.mark.parametrize("kind", [list, iter])
+    @pytest.mark.parametrize("number", [0, 3])
+    def test_a_line_is_finished_whatever_the_number_of_items(self, run, pool, kind, number):
+        progress = Progress(console=Console(file=io.StringIO()))
+
+        def mapped():
+            return pool.map(abs, kind([1] * number), progress=rich_progress("numbers", progress))
+
+        async def main():
+            async for _ in mapped():
+                pass
+
+        list(mapped())
+        run(main())
+        assert [(task.completed, task.total, task.finished) for task in progress.tasks] == [(number, number, True)] * 2
+
+    def test_a_line_is_not_finished_by_a_failure(self, pool):
+        progress = Progress(console=Console(file=io.StringIO()))
+        with pytest.raises(ZeroDivisionError):
+            list(pool.map(lambda n: 1 // n, iter([1, 0, 1]), progress=rich_progress("numbers", progress)))
+        (task,) = progress.tasks
+        assert (task.completed, task.finished) == (1, False)
+
     def test_rich_shows_it_on_a_line_of_its_own(self, pool, capsys):
         list(pool.map(abs, range(7), progress=rich_progress("numbers")))
         assert "numbers" in capsys.readouterr().out
@@ -296,3 +324,6 @@ class TestProgress:
         out = io.StringIO()
         list(pool.map(abs, range(7), progress=tqdm_progress(desc="numbers", file=out)))
         assert "numbers: 100%" in out.getvalue() and "7/7" in out.getvalue()
+        out = io.StringIO()
+        list(pool.map(abs, [], progress=tqdm_progress(desc="nothing", file=out)))
+        assert "nothing: 0it" in out.getvalue()
