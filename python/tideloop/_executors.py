@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import signal
 import sys
 import threading
 import warnings
@@ -18,7 +19,7 @@ from . import _native
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
-__all__ = ["Executors", "asyncio_error", "interrupt_being_handled", "is_coroutine_callback"]
+__all__ = ["Executors", "asyncio_error", "interrupt_being_handled", "is_coroutine_callback", "loop_is_interrupted"]
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -173,6 +174,21 @@ def interrupt_being_handled() -> KeyboardInterrupt | None:
     """The Ctrl+C that this thread handles, as far as it is in an ``except`` or ``finally`` block for one."""
     exception = sys.exc_info()[1]
     return exception if isinstance(exception, KeyboardInterrupt) else None
+
+
+def loop_is_interrupted() -> bool:
+    """Whether Ctrl+C ends what the loop runs that runs here.
+
+    asyncio's runner takes the signal, counts it and has its main task cancelled, which may handle that and go on. Its
+    handler is the only one who knows.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if not isinstance(handler, functools.partial):
+        return False
+    runner: Any = getattr(handler.func, "__self__", None)
+    if not isinstance(runner, asyncio.Runner) or runner._loop is not asyncio._get_running_loop():  # type: ignore[attr-defined]
+        return False
+    return bool(runner._interrupt_count and handler.keywords["main_task"].cancelling())  # type: ignore[attr-defined]
 
 
 def is_coroutine_callback(callback: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _native
+from ._executors import loop_is_interrupted
 from ._thread_calls import PLAIN, Calls, ThreadPoolView
 from ._thread_workers import Workers
 
@@ -120,7 +122,11 @@ class ThreadPool(Calls, ThreadPoolExecutor):
             self._workers.join()
 
     def __exit__(self, exc_type: type[BaseException] | None, exc_val: object, exc_tb: object) -> Literal[False]:
-        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+        interrupted = exc_type is not None and (
+            issubclass(exc_type, KeyboardInterrupt)
+            or (issubclass(exc_type, asyncio.CancelledError) and loop_is_interrupted())
+        )
+        if interrupted:
             # Who presses Ctrl+C does not want to wait for what is still to come.
             self._interrupt()
         else:

@@ -148,6 +148,25 @@ async def main():
 tideloop.run(main())
 """,
 }
+for runner in ("tideloop", "asyncio"):
+    WAITS[f"run and with on {runner}"] = f"""
+import {runner}
+async def main():
+    with pool:
+        await pool.run(work)
+{runner}.run(main())
+"""
+    WAITS[f"run and with in a child task on {runner}"] = f"""
+import {runner}, asyncio
+async def child():
+    with pool:
+        pool.submit(work)
+        await asyncio.sleep({LONG_S})
+async def main():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child())
+{runner}.run(main())
+"""
 
 
 @pytest.mark.parametrize("wait", WAITS)
@@ -180,6 +199,41 @@ def work():
     # asyncio raises it while a task's cancellation is on its way, which its traceback tells too.
     assert stderr.count("Traceback") == 1 + stderr.count("During handling of the above exception"), stderr
     assert stderr.count("During handling") == wait.startswith(("run", "to_thread")), stderr
+
+
+@pytest.mark.parametrize("runner", ["tideloop", "asyncio"])
+def test_a_task_that_is_cancelled_waits_at_the_end_of_a_with_block_also_after_an_interrupt(runner):
+    done = program(
+        HEADER
+        + f"""
+import {runner}, asyncio
+async def hold(work):
+    with ThreadPool(1) as pool:
+        await pool.run(work)
+async def cancel_at_the_with_block():
+    begun, release = threading.Event(), threading.Event()
+    def work():
+        begun.set()
+        release.wait(20)
+    task = asyncio.ensure_future(hold(work))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    task.cancel()
+    threading.Timer(0.05, release.set).start()
+    await asyncio.wait([task])
+    print(release.is_set(), task.cancelled())
+async def main():
+    await cancel_at_the_with_block()
+    try:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(10)
+    except asyncio.CancelledError:
+        asyncio.current_task().uncancel()
+    await cancel_at_the_with_block()
+{runner}.run(main())
+"""
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True True\n" * 2, "")
 
 
 def test_a_handler_runs_while_the_main_thread_waits():
