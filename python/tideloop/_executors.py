@@ -61,6 +61,10 @@ class Executors(_native.EventLoop):
         submitted = executor.submit(func, *args)
         if asyncio.isfuture(submitted):
             return submitted
+        from concurrent.futures import Future
+
+        if not isinstance(submitted, Future):
+            raise AssertionError(f"concurrent.futures.Future is expected, got {submitted!r}")
         return self._wrap_submitted(submitted)
 
     def _run_in_default_thread(

@@ -36,6 +36,15 @@ def test_given_executor_is_used(loop):
     assert name.startswith("mine")
 
 
+def test_an_executor_that_gives_no_future_is_refused(loop):
+    class Direct(concurrent.futures.Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            return fn(*args, **kwargs)
+
+    with pytest.raises(AssertionError, match=r"^concurrent.futures.Future is expected, got 8$"):
+        loop.run_in_executor(Direct(), pow, 2, 3)
+
+
 def test_process_pool_is_used(loop):
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert loop.run_until_complete(loop.run_in_executor(pool, divmod, 7, 2)) == (3, 1)
