@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tideloop._program import CannotRun, run_code, run_module, run_path
 
-__all__ = ["main", "main_run"]
+__all__ = ["COMMANDS", "main", "main_run"]
+
+COMMANDS = ("run", "doctor", "bench")
 
 PROGRAM_USAGE = "[-h] [--names] [-m MODULE | -c CODE | FILE | -] [ARGS ...]"
 

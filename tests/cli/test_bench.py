@@ -45,7 +45,7 @@ def measured(name: str, *names: str, plan: Plan = SHORT, say: Callable[[str, flo
 
 @pytest.fixture(autouse=True)
 def workloads_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
 
 
 @pytest.fixture
@@ -100,6 +100,18 @@ class TestCommand:
         assert lines[0] == "loop"
         assert len(lines) == 27
         assert any(line.split()[:2] == ["sleep0", "await"] for line in lines)
+
+    def test_it_is_a_command_of_python_m_tideloop_unless_a_program_has_its_name(self, tmp_path: Path) -> None:
+        def said(*arguments: str) -> str:
+            command = [sys.executable, "-m", "tideloop", "bench", *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, cwd=tmp_path)
+            return done.stdout
+
+        assert said("--list", "starting").startswith("starting\n")
+        (tmp_path / "bench").mkdir()
+        assert said("--list", "starting").startswith("starting\n")
+        (tmp_path / "bench" / "__main__.py").write_text("import sys; print(sys.argv[1:])")
+        assert said("--list", "starting") == "['--list', 'starting']\n"
 
     def test_ctrl_c_ends_it_and_leaves_no_process(self) -> None:
         command = [*BENCH, "sleep0", "call_soon", "--peers", "asyncio", "--budget", "60"]
