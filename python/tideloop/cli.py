@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tideloop._program import CannotRun, run_code, run_module, run_path
 __all__ = ["COMMANDS", "main", "main_run"]
 
 COMMANDS = ("run", "doctor", "bench")
+INTERRUPTED = 128 + signal.SIGINT
 
 PROGRAM_USAGE = "[-h] [--names] [-m MODULE | -c CODE | FILE | -] [ARGS ...]"
 
@@ -54,9 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
         _run(run, options)
         return 0
     if options.command == "bench":
-        from tideloop._bench import command  # so that nobody else pays for it
+        try:
+            from tideloop._bench import command  # so that nobody else pays for it
 
-        return command.main(options, bench)
+            return command.main(options, bench)
+        except KeyboardInterrupt:  # before anything is measured: from there on it ends with a table
+            return INTERRUPTED
     from tideloop import doctor as examination  # not needed to run a program
 
     return examination.main(as_json=options.json)

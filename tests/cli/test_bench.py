@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,7 +89,7 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         "wrong",
-        [["--budget", "0"], ["--plot", "x.gif"], ["scaling", "sleep0"], ["--workers", "3"], ["--json", "/none/x.json"]],
+        [["--budget", "0"], ["--plot", "x.gif"], ["scaling", "sleep0"], ["--workers", "3"]],
     )
     def test_options_that_make_no_sense_are_refused(self, wrong: list[str]) -> None:
         assert bench(*wrong).returncode == 2
@@ -113,18 +114,66 @@ class TestCommand:
         (tmp_path / "bench" / "__main__.py").write_text("import sys; print(sys.argv[1:])")
         assert said("--list", "starting") == "['--list', 'starting']\n"
 
-    def test_ctrl_c_ends_it_and_leaves_no_process(self) -> None:
-        command = [*BENCH, "sleep0", "call_soon", "--peers", "asyncio", "--budget", "60"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def test_files_that_cannot_be_written_are_found_before_anything_is_measured(self, tmp_path: Path) -> None:
+        for wrong in (["--json", tmp_path], ["--json", ""], ["--json", "/none/x.json"], ["--plot", "/proc/x.PNG"]):
+            done = bench("sleep0", *wrong)
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+            assert "cannot be written" in done.stderr
+
+    @pytest.mark.skipif(find_spec("matplotlib") is None, reason="the picture is drawn by matplotlib")
+    def test_a_full_disk_takes_one_file_and_leaves_the_others(self, tmp_path: Path) -> None:
+        files = ("--json", "/dev/full", "--plot", tmp_path / "picture.SVG")
+        done = bench("sleep0", "--quick", "--budget", "0.1", "--peers", "asyncio", *files)
+        assert done.returncode == 1
+        assert "/dev/full was not written: No space left on device\n" in done.stderr
+        assert "<svg" in (tmp_path / "picture.SVG").read_text()
+        assert "Tideloop+" in done.stdout
+
+    def test_a_run_that_measured_nothing_is_no_success(self, tmp_path: Path) -> None:
+        program = "from tideloop._bench.catalogue import Entry; Entry.why_missing = lambda self: 'no reason'; "
+        program += "import sys; from tideloop.cli import main; sys.exit(main())"
+        files = ["--json", str(tmp_path / "figures"), "--plot", str(tmp_path / "picture.png")]
+        command = [sys.executable, "-c", program, "bench", "sleep0", "call_soon", *files]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+        assert done.returncode == 1
+        assert "left out: no reason" in done.stdout
+        assert done.stderr.endswith("picture.png is not drawn\n")
+        assert not json.loads((tmp_path / "figures").read_text())["conclusive"]
+        assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_signals_end_it_with_its_files_and_leave_no_process_and_no_folder(
+        self, number: signal.Signals, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "tmp"
+        place.mkdir()
+        env = os.environ | {"TMPDIR": str(place)}
+        files = ["--json", str(tmp_path / "figures")]
+        command = [*BENCH, "sleep0", "call_soon", "--peers", "asyncio", "--budget", "60", *files]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         with process:
             assert process.stderr is not None
             assert process.stderr.readline() == "sleep0 1/2\n"
-            process.send_signal(signal.SIGINT)
+            while not list(place.iterdir()) and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(number)
+            process.send_signal(number)  # as `timeout` and systemd do
             output, errors = process.communicate(timeout=WAIT_S)
-        assert process.returncode == 130, errors
+        assert process.returncode == 128 + number, errors
         assert "Traceback" not in errors
+        assert "sleep0: " in output
         assert "call_soon" not in output
+        assert list(json.loads((tmp_path / "figures").read_text())["workloads"]) == ["sleep0"]
+        assert not list(place.iterdir())
         assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if f'"parent": {process.pid}' in text(path)]
+
+    def test_ctrl_c_before_it_measures_shows_no_traceback(self) -> None:
+        program = (
+            "import os, signal, sys; from tideloop.cli import main; import tideloop._bench.catalogue as catalogue; "
+        )
+        program += "catalogue.select = lambda names: signal.raise_signal(signal.SIGINT); sys.exit(main(['bench']))"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WAIT_S)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
     def test_without_rich_it_says_how_to_install_it(self) -> None:
         program = "import sys; sys.modules['rich'] = None; from tideloop.cli import main; sys.exit(main(['bench']))"

@@ -12,24 +12,38 @@ from typing import Any
 
 from tideloop._bench import catalogue, environment, peers
 from tideloop._bench.catalogue import Entry
+from tideloop._bench.ending import Ending, ending
 from tideloop._bench.measure import FULL, QUICK, Plan, measure
+from tideloop._bench.outputs import Unwritable, claimed, printed, put
 from tideloop._bench.peers import Peer
 from tideloop._bench.results import Result
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
 SCALING = "scaling"
+WRONG_USE = 2
 
 
 def main(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Run the command with the options of `tideloop bench`; return its exit status.
 
-    0; 1 if a peer failed or something is missing without which nothing can be measured; 130 after Ctrl+C.
+    0; 1 if a peer failed, something is missing without which nothing can be measured, or a file could not be written;
+    2 if the command makes no sense; 130 after Ctrl+C, and likewise after SIGTERM and SIGHUP.
     """
     if not sys.platform.startswith("linux"):
         print("tideloop bench reads processor times from Linux's /proc: it runs there only", file=sys.stderr)
         return 1
+    with ending() as end:
+        try:
+            return _main(options, parser, end)
+        except KeyboardInterrupt:
+            return end.status
+        except Unwritable as error:
+            print(f"tideloop bench: {error}", file=sys.stderr)
+            return WRONG_USE
+
+
+def _main(options: argparse.Namespace, parser: argparse.ArgumentParser, end: Ending) -> int:
     _check(options, parser)
     try:
         entries = [] if SCALING in options.workloads else catalogue.select(options.workloads)
@@ -37,25 +51,22 @@ def main(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     except (catalogue.Unknown, KeyError) as error:
         parser.error(error.args[0])
     if options.list:
-        _list(entries)
-        return 0
+        return 0 if printed(lambda: _list(entries)) else 1
     if lacking := _missing_extras(options):
         print(f"tideloop bench needs {lacking}: pip install 'tideloop[bench]'", file=sys.stderr)
         return 1
-    if SCALING in options.workloads:
-        from tideloop._bench.scaling.command import main as scaling
+    with claimed(filter(None, (options.json, options.plot))):
+        if SCALING in options.workloads:
+            from tideloop._bench.scaling.command import main as scaling
 
-        return scaling(options)
-    return _run(options, entries, chosen, missing)
+            return scaling(options)
+        return _run(options, entries, chosen, missing, end)
 
 
 def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Refuse what makes no sense, before anything is measured for it."""
-    if options.plot and options.plot.suffix not in (".png", ".svg"):
+    if options.plot and options.plot.suffix.lower() not in (".png", ".svg"):
         parser.error(f"--plot writes .png or .svg, not {options.plot.suffix or 'a file without an ending'}")
-    for file in filter(None, (options.json, options.plot)):
-        if not file.parent.is_dir():
-            parser.error(f"there is no folder {file.parent} for {file.name}")
     if SCALING not in options.workloads:
         if options.workers is not None:
             parser.error(f"--workers belongs to `tideloop bench {SCALING}`")
@@ -94,27 +105,25 @@ def _plan(options: argparse.Namespace) -> Plan:
     return replace(plan, budget_s=options.budget) if options.budget else plan
 
 
-def _run(options: argparse.Namespace, entries: list[Entry], chosen: list[Peer], missing: dict[str, str]) -> int:
+def _run(
+    options: argparse.Namespace, entries: list[Entry], chosen: list[Peer], missing: dict[str, str], end: Ending
+) -> int:
     from tideloop._bench.progress import progress  # needs rich, unlike --list
 
     where = environment.placement()
     libraries = [name for entry in entries for name in entry.workload.requires]
     around = environment.describe(chosen, libraries, where) | {"load_before": environment.load()}
     done: list[Result] = []
-    interrupted = False
     with progress(len(entries)) as advance, suppress(KeyboardInterrupt):
         for number, entry in enumerate(entries):
-            interrupted = True  # unless it comes to its end
             say = advance(number, f"{entry.name} {number + 1}/{len(entries)}")
             done.append(measure(entry, chosen, _plan(options), where, say))
-            if done[-1].interrupted:
+            if end.number is not None:
                 break
-            interrupted = False
     around["load_after"] = environment.load()
-    _give(options, done, around, chosen, missing)
-    if interrupted:
-        return INTERRUPTED
-    return 1 if any(result.failed for result in done) else 0
+    complete = _give(options, done, around, chosen, missing)
+    failed = any(result.failed for result in done) or not any(result.peers for result in done)
+    return end.status or int(failed or not complete)
 
 
 def _give(
@@ -123,15 +132,21 @@ def _give(
     around: dict[str, Any],
     chosen: list[Peer],
     missing: dict[str, str],
-) -> None:
+) -> bool:
+    """Write all that was asked for, each by itself; return whether all of it could be written."""
     from tideloop._bench import report
 
     document = report.document(done, around, chosen, missing)
-    report.show(done, around, missing)
+    complete = printed(lambda: report.show(done, around, missing))
     if options.json:
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
-    if options.plot:
+        complete &= put(options.json, lambda file: file.write_text(json.dumps(document, indent=1) + "\n"))
+    if options.plot and not any(result.peers for result in done):
+        print(f"nothing was measured: {options.plot} is not drawn", file=sys.stderr)
+    elif options.plot:
         from tideloop._bench.plot import draw
 
-        draw(document, options.plot)
-        print(f"picture: {options.plot}", file=sys.stderr)
+        if put(options.plot, lambda file: draw(document, file)):
+            print(f"picture: {options.plot}", file=sys.stderr)
+        else:
+            complete = False
+    return complete

@@ -16,6 +16,7 @@ from typing import Any
 from tideloop._bench import results
 from tideloop._bench.catalogue import Entry
 from tideloop._bench.children import Child, Failed, Lacking
+from tideloop._bench.ending import held_back
 from tideloop._bench.environment import Placement
 from tideloop._bench.noise import Noise
 from tideloop._bench.peers import Peer
@@ -58,11 +59,19 @@ def measure(entry: Entry, chosen: list[Peer], plan: Plan, where: Placement, say:
     `say` is told what is being done and how far it is, from 0 to 1, and only between slices.
     """
     result = Result.of(entry)
+    try:
+        _measure(result, entry, chosen, plan, where, say)
+    except KeyboardInterrupt:
+        result.ended = results.INTERRUPTED
+    return result
+
+
+def _measure(result: Result, entry: Entry, chosen: list[Peer], plan: Plan, where: Placement, say: Say) -> None:
     result.missing = entry.why_missing()
     reasons = {peer.name: entry.why_not_on(peer) for peer in chosen}
     result.skipped = {name: reason for name, reason in reasons.items() if reason}
     if result.missing:
-        return result
+        return
     processors = [where.peer]
     if isinstance(entry.workload, Operations) and entry.workload.wall:
         processors = []  # threads may use all that there are
@@ -71,18 +80,16 @@ def measure(entry: Entry, chosen: list[Peer], plan: Plan, where: Placement, say:
     watched = {where.peer, where.load} if processors else os.sched_getaffinity(0)
     noise = Noise(watched, where.peer)
     begun = time.monotonic()
-    with _on_processor(where.load):
-        session = _Session(entry, plan, where, processors, result)
-        try:
+    session = _Session(entry, plan, where, processors, result)
+    try:
+        with _on_processor(where.load):
             session.run([peer for peer in chosen if peer.name not in result.skipped], noise, say)
-        except KeyboardInterrupt:
-            result.ended = results.INTERRUPTED
-        finally:
+    finally:
+        with held_back():
             session.close()
-    result.seconds = time.monotonic() - begun
-    result.noise = noise.report()
-    session.conclude()
-    return result
+            result.seconds = time.monotonic() - begun
+            result.noise = noise.report()
+            session.conclude()
 
 
 class _Session:
@@ -179,8 +186,9 @@ class _Session:
             home = folder / "service"
             home.mkdir()
             on = [self.where.load]
-            service = Child("service_process", on, tideloop=True, graceful=True, folder=str(home), **specification)
-            self._stack.callback(service.stop)
+            with held_back():
+                service = Child("service_process", on, tideloop=True, graceful=True, folder=str(home), **specification)
+                self._stack.callback(service.stop)
             try:
                 specification["service"] = service.ready()["address"]
             except Failed as failure:
@@ -190,8 +198,9 @@ class _Session:
         for number, peer in enumerate(peers):
             home = folder / str(number)
             home.mkdir()
-            subject = _Subject(peer, self.entry, self.processors, self.where, home, specification)
-            self._stack.callback(subject.stop)
+            with held_back():
+                subject = _Subject(peer, self.entry, self.processors, self.where, home, specification)
+                self._stack.callback(subject.stop)
             self.subjects[peer.name] = subject
         for name, subject in list(self.subjects.items()):
             self._attempt(name, subject.connect)
@@ -239,7 +248,9 @@ class _Subject:
         up = self._worker.ready()
         if isinstance(self._entry.workload, Served):
             on = [self._where.load]
-            self._load = Child("load_process", on, tideloop=True, module=self._entry.module, address=up["address"])
+            with held_back():
+                module = self._entry.module
+                self._load = Child("load_process", on, tideloop=True, module=module, address=up["address"])
             self._load.ready()
 
     def warm_up(self, slice_s: float) -> None:

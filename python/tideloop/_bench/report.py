@@ -32,7 +32,7 @@ def document(
         "environment": environment,
         "peers": {peer.name: peer.title for peer in peers},
         "missing_peers": missing,
-        "conclusive": all(result.conclusive for result in results),
+        "conclusive": any(result.peers for result in results) and all(result.conclusive for result in results),
         "geometric_mean_to_uvloop": {
             peer: {"ratio": mean, "workloads": count} for peer, (mean, count) in means.items()
         },
@@ -42,15 +42,21 @@ def document(
 
 def show(results: list[Result], environment: dict[str, Any], missing: dict[str, str]) -> None:
     """Print a table for each workload, and then what the reader must know before believing them."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if console.width < WIDTH_MIN:
-        console = Console(highlight=False, width=WIDTH_MIN)
+        console = _Console(highlight=False, width=WIDTH_MIN)
     for result in results:
         _show_result(console, result)
     _show_means(console, results)
     for line in _remarks(results, environment, missing):
         warns = "warning" in line
         console.print(Text(line, style="yellow" if warns else ""), soft_wrap=True)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave the error to who prints: rich would end the whole process."""
+        raise
 
 
 def headline(result: Result) -> str:
