@@ -7,7 +7,9 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from tideloop._bench import catalogue, environment, peers
@@ -55,7 +57,8 @@ def _main(options: argparse.Namespace, parser: argparse.ArgumentParser, end: End
     if lacking := _missing_extras(options):
         print(f"tideloop bench needs {lacking}: pip install 'tideloop[bench]'", file=sys.stderr)
         return 1
-    with claimed(filter(None, (options.json, options.plot))):
+    pictures = _pictures(options.plot, entries) if options.plot else []
+    with claimed([*[options.json] * bool(options.json), *pictures]):
         if SCALING in options.workloads:
             from tideloop._bench.scaling.command import main as scaling
 
@@ -72,6 +75,13 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None
             parser.error(f"--workers belongs to `tideloop bench {SCALING}`")
     elif options.workloads != [SCALING] or options.list or options.peers or options.budget:
         parser.error(f"{SCALING} is measured by itself: its options are --workers, --quick, --json and --plot")
+
+
+def _pictures(output: Path, entries: list[Entry]) -> list[Path]:
+    """Return the names of all pictures that there may be."""
+    from tideloop._bench import plot
+
+    return plot.files(output, max(1, len(plot.parts(entries, lambda entry: entry.folder))))
 
 
 def _missing_extras(options: argparse.Namespace) -> str:
@@ -140,13 +150,23 @@ def _give(
     complete = printed(lambda: report.show(done, around, missing))
     if options.json:
         complete &= put(options.json, lambda file: file.write_text(json.dumps(document, indent=1) + "\n"))
-    if options.plot and not any(result.peers for result in done):
-        print(f"nothing was measured: {options.plot} is not drawn", file=sys.stderr)
-    elif options.plot:
-        from tideloop._bench.plot import draw
+    if options.plot:
+        complete &= _draw(document, options.plot)
+    return complete
 
-        if put(options.plot, lambda file: draw(document, file)):
-            print(f"picture: {options.plot}", file=sys.stderr)
+
+def _draw(document: dict[str, Any], output: Path) -> bool:
+    """Draw as many pictures as it takes; return whether all could be written."""
+    from tideloop._bench import plot
+
+    if not any(result["peers"] for result in document["workloads"].values()):
+        print(f"nothing was measured: {output} is not drawn", file=sys.stderr)
+        return True
+    pictures = plot.parts(plot.shown(document), lambda group: group["folder"])
+    complete = True
+    for number, (groups, file) in enumerate(zip(pictures, plot.files(output, len(pictures)), strict=True), 1):
+        if put(file, partial(plot.draw, document, groups, (number, len(pictures)))):
+            print(f"picture: {file}", file=sys.stderr)
         else:
             complete = False
     return complete
