@@ -6,20 +6,22 @@ Those on other libraries and real servers run in tests/integration/test_bench.py
 from __future__ import annotations
 
 import asyncio
+import colorsys
 import contextlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from programs import WAIT_S
 
-from tideloop._bench import peers
+from tideloop._bench import peers, worker
 from tideloop._bench.services import background, http_responder, postgres, programs, redis
-from tideloop._bench.workload import Context, Requests, WrongAnswer
+from tideloop._bench.workload import Context, Requests, Started, WrongAnswer
 from tideloop._bench.workloads.applications import aiohttp_client, dns, subprocess_storm
 from tideloop._bench.workloads.starting import import_time, startup
 
@@ -122,14 +124,39 @@ class TestPrograms:
         assert postgres.SERVICE.missing() == "PostgreSQL's postgres not found"
 
 
-@pytest.mark.parametrize("command", [startup.command, import_time.command])
-def test_each_peer_that_is_here_starts_and_prints_nothing(command: Callable[[peers.Peer], list[str] | None]) -> None:
-    started = []
-    for peer in peers.all_peers().values():
-        arguments = command(peer)
-        if arguments is None or peers.why_missing(peer):
-            continue
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=WAIT_S)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), peer.name
-        started.append(peer.name)
-    assert {"asyncio", "tideloop"} <= set(started)
+class TestStarted:
+    @pytest.mark.parametrize("command", [startup.command, import_time.command])
+    def test_each_peer_that_is_here_starts_and_prints_nothing_whatever_lies_in_the_folder(
+        self, command: Callable[[peers.Peer], list[str] | None], tmp_path: Path
+    ) -> None:
+        (tmp_path / "select.py").write_text("raise SystemExit('not the standard library')")
+        started = []
+        for peer in peers.all_peers().values():
+            arguments = command(peer)
+            if arguments is None or peers.why_missing(peer):
+                continue
+            done = subprocess.run(arguments, capture_output=True, text=True, timeout=WAIT_S, cwd=tmp_path)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), peer.name
+            started.append(peer.name)
+        assert {"asyncio", "tideloop"} <= set(started)
+
+    def test_what_a_process_that_fails_said_is_in_the_message(self) -> None:
+        command = [sys.executable, "-c", "import nothing_such"]
+        with pytest.raises(ChildProcessError, match="exit status 1: ModuleNotFoundError: .* 'nothing_such'"):
+            worker._start_once(command, dict(os.environ), "")
+
+    def test_bytecode_is_there_before_anything_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        program = "import colorsys, os; print(os.path.exists(colorsys.__cached__), colorsys.__cached__)"
+        compiled = tmp_path / "bytecode" / colorsys.__file__.lstrip("/")
+        cached = compiled.with_name(f"colorsys.{sys.implementation.cache_tag}.pyc")
+        workload = Started("", lambda peer: [sys.executable, "-c", program], output=f"True {cached}\n")
+        said: list[dict[str, Any]] = []
+
+        def commands() -> Iterator[dict[str, Any]]:
+            assert cached.exists()
+            yield {"calls": 1}
+
+        context = Context("asyncio", tmp_path)
+        worker._started(peers.find("asyncio"), workload, context, commands(), lambda **message: said.append(message))
+        assert [message.get("operations") for message in said] == [None, 1]

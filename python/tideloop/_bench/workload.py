@@ -243,7 +243,8 @@ class Started(_Common):
     title: str
     command: Callable[[Peer], list[str] | None]
     """Returns the command for this peer, sys.executable first, or None if there is no sense in it. It is run with an
-    empty standard input and the environment of the laboratory. `peer.module` and `peer.loop` say what to import."""
+    empty standard input and the environment of the laboratory, its bytecode compiled before. `-P` keeps the files of
+    the current folder out. `peer.module` and `peer.loop` say what to import."""
     output: str = field(default="", kw_only=True)
     """All that the process has to print."""
     unit: str = field(default="start", kw_only=True)

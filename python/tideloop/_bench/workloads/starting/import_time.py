@@ -10,7 +10,7 @@ from tideloop._bench.workload import Started
 
 def command(peer: Peer) -> list[str] | None:
     """Return a program that imports the peer."""
-    return None if peer.floor else [sys.executable, "-c", f"import {peer.module}"]
+    return None if peer.floor else [sys.executable, "-P", "-c", f"import {peer.module}"]
 
 
 WORKLOAD = Started("a process that imports the loop", command, names=False)

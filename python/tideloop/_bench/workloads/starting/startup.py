@@ -24,7 +24,7 @@ def command(peer: Peer) -> list[str] | None:
             "async def noop(): pass",
             f"with {run} as runner: runner.run(noop())",
         ]
-    return [sys.executable, "-c", "\n".join(lines)]
+    return [sys.executable, "-P", "-c", "\n".join(lines)]
 
 
 WORKLOAD = Started("start, `run(noop())`, end of a process", command, names=False)
