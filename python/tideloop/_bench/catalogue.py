@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import resource
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -13,6 +14,9 @@ from tideloop._bench.peers import Peer
 from tideloop._bench.workload import Requests, Served, Started, Workload
 
 __all__ = ["Entry", "Unknown", "all_entries", "load", "select"]
+
+#: What a process has open beside the connections of its workload.
+DESCRIPTORS_BESIDE = 100
 
 
 class Unknown(Exception):
@@ -33,6 +37,9 @@ class Entry:
         missing = [name for name in self.workload.requires if find_spec(name) is None]
         if missing:
             return f"it needs {', '.join(missing)} (pip install {' '.join(missing)})"
+        wanted, limit = self.workload.descriptors + DESCRIPTORS_BESIDE, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if self.workload.descriptors and limit != resource.RLIM_INFINITY and limit < wanted:
+            return f"it needs {wanted:,} descriptors, and the limit here is {limit:,} (ulimit -Hn)"
         if isinstance(self.workload, Requests) and self.workload.service:
             return self.workload.service.missing()
         return None

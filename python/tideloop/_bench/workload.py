@@ -187,6 +187,9 @@ class _Common:
     """Modules that must be installed, by import name: ("aiohttp",). Without them the workload is skipped and named."""
     needs: tuple[str, ...] = ()
     """What the loop has to offer beyond TCP, some of `peers.TRAITS`; a peer that lacks one is skipped and named."""
+    descriptors: int = 0
+    """How many connections a process keeps open at the same time; where the limit of descriptors is below that, the
+    workload is skipped, and the limit named. The processes raise their own limit as far as they may."""
     names: bool = True
     """False: the program takes nothing from `asyncio` that differs (a library's server), so `tideloop+` is left out."""
 

@@ -12,5 +12,6 @@ WORKLOAD = Served(
     StreamLoad(message(1024), connections=1000),
     unit="message",
     floor=True,
+    descriptors=1_000,
     names=False,
 )

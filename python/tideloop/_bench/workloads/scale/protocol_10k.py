@@ -12,5 +12,6 @@ WORKLOAD = Served(
     StreamLoad(message(1024), connections=10_000),
     unit="message",
     floor=True,
+    descriptors=10_000,
     names=False,
 )
