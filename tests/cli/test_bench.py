@@ -300,6 +300,8 @@ def test_scaling_counts_every_job_and_fits_a_share(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "scaling.json").read_text())
     assert [point["workers"] for point in document["points"]] == [1, 2]
     assert document["points"][0]["speed_up"] == 1
+    assert [len(point["rounds"]) for point in document["points"]] == [3, 3]
+    assert len(document["environment"]["load_before"]) == 3
     if document["processors"] > 1:
         assert 0 <= document["serial_share"] <= 1.5
         assert "serial share" in done.stdout

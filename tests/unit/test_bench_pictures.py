@@ -40,8 +40,8 @@ def document(entries: list[Entry]) -> dict[str, Any]:
 
 
 def group(name: str, title: str = "work", folder: str = "loop") -> captions.Group:
-    spread = {"median": 123_456.0, "q1": 100_000.0, "q3": 150_000.0}
-    ratio = {"median": 0.5, "q1": 0.4, "q3": 4.0}
+    spread = {"median": 123_456.0, "q1": 100_000.0, "q3": 150_000.0, "count": 5}
+    ratio = {"median": 0.5, "q1": 0.4, "q3": 4.0, "count": 5}
     common = {"unit": "operation", "clock": "cpu", "reference": "uvloop", "missing": None, "skipped": {}, "failed": {}}
     return {
         **common,

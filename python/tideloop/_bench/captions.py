@@ -7,6 +7,7 @@ from typing import Any
 
 from tideloop._bench.environment import one_line
 from tideloop._bench.peers import OURS, find
+from tideloop._bench.results import counted
 from tideloop._bench.statistics import geometric_mean
 
 __all__ = ["Group", "footer", "plain", "subtitles", "title"]
@@ -45,7 +46,7 @@ def subtitles(groups: list[Group]) -> tuple[str, str]:
     counts = sorted({count for _, count in _means(groups).values()})
     means = ""
     if len(counts) == 1:
-        means = f"; the title has geometric means of {counts[0]} workload{'s' * (counts[0] != 1)}"
+        means = f"; the title has geometric means of {counted(counts[0], 'workload')}"
     elif counts:
         means = "; the title has geometric means, in brackets of how many workloads"
     return f"per operation, as a share of what {' or '.join(bases) or 'it'} needs, less is better{means}", how

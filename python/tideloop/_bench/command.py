@@ -62,7 +62,7 @@ def _main(options: argparse.Namespace, parser: argparse.ArgumentParser, end: End
         if SCALING in options.workloads:
             from tideloop._bench.scaling.command import main as scaling
 
-            return scaling(options)
+            return scaling(options, end)
         return _run(options, entries, chosen, missing, end)
 
 

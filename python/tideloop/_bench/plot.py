@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tideloop._bench.captions import Group, footer, plain, subtitles, title
 from tideloop._bench.peers import find
-from tideloop._bench.results import cost_text
+from tideloop._bench.results import ROUNDS_FOR_QUARTILES, cost_text
 
 __all__ = ["FAINT", "INK", "STRONG", "WARNING", "draw", "files", "parts", "shown"]
 
@@ -172,7 +172,7 @@ def _draw_bar(axes: Any, group: Group, peer: str, y: float, reach: float, single
     colour = OURS.get(peer) or GREYS.get(peer, OTHER)
     axes.barh(y, value, BAR_IN * 0.82, color=colour)
     ends = [min(spread["q1"], reach), min(spread["q3"], reach)]
-    if ends[1] > ends[0]:
+    if ends[1] > ends[0] and spread["count"] >= ROUNDS_FOR_QUARTILES:
         axes.plot(ends, [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
         axes.plot(ends, [y, y], "|", color=INK, markersize=4, markeredgewidth=1.1)
     text = cost_text(figures["cpu_ns"]["median"], group["clock"])

@@ -12,9 +12,17 @@ from rich.text import Text
 
 from tideloop._bench.environment import one_line
 from tideloop._bench.peers import Peer, find
-from tideloop._bench.results import Figures, Result, cost_text, geometric_means, time_text
+from tideloop._bench.results import (
+    ROUNDS_FOR_QUARTILES,
+    Figures,
+    Result,
+    cost_text,
+    counted,
+    geometric_means,
+    time_text,
+)
 
-__all__ = ["NO_CONCLUSION", "document", "headline", "show"]
+__all__ = ["NO_CONCLUSION", "Printer", "document", "headline", "show"]
 
 NO_CONCLUSION = "figures of this run support no conclusion"
 OURS_STYLE = "bold"
@@ -42,9 +50,9 @@ def document(
 
 def show(results: list[Result], environment: dict[str, Any], missing: dict[str, str]) -> None:
     """Print a table for each workload, and then what the reader must know before believing them."""
-    console = _Console(highlight=False)
+    console = Printer(highlight=False)
     if console.width < WIDTH_MIN:
-        console = _Console(highlight=False, width=WIDTH_MIN)
+        console = Printer(highlight=False, width=WIDTH_MIN)
     for result in results:
         _show_result(console, result)
     _show_means(console, results)
@@ -53,7 +61,9 @@ def show(results: list[Result], environment: dict[str, Any], missing: dict[str, 
         console.print(Text(line, style="yellow" if warns else ""), soft_wrap=True)
 
 
-class _Console(Console):
+class Printer(Console):
+    """A console that raises BrokenPipeError where the reader has gone."""
+
     def on_broken_pipe(self) -> None:
         """Leave the error to who prints: rich would end the whole process."""
         raise
@@ -62,7 +72,7 @@ class _Console(Console):
 def headline(result: Result) -> str:
     """Return one line that says what was measured, and how well."""
     title = f"{result.name}: {result.title.replace('`', '')}"
-    return f"{title} ({result.rounds} rounds: {result.ended})" if result.peers else title
+    return f"{title} ({counted(result.rounds, 'round')}: {result.ended})" if result.peers else title
 
 
 def _show_result(console: Console, result: Result) -> None:
@@ -101,7 +111,7 @@ def _cells(figures: Figures, clock: str) -> list[str]:
     return [
         cost_text(figures.cpu_ns.median, clock),
         f"{ratio.median:.2f}" if ratio else "–",
-        f"{ratio.q1:.2f} – {ratio.q3:.2f}" if ratio else "–",
+        f"{ratio.q1:.2f} – {ratio.q3:.2f}" if ratio and ratio.count >= ROUNDS_FOR_QUARTILES else "–",
         per_s if clock != "memory" else "–",
         *(time_text(value * 1e3) if value is not None else "–" for value in figures.latency_us.values()),
         _bytes_text(figures.resident_bytes),

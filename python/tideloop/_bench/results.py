@@ -9,10 +9,23 @@ from tideloop._bench.catalogue import Entry
 from tideloop._bench.statistics import Spread, geometric_mean, spread
 from tideloop._bench.workload import Held, Histogram
 
-__all__ = ["REQUESTS_FOR", "Figures", "Result", "Slice", "cost_text", "geometric_means", "summarise", "time_text"]
+__all__ = [
+    "REQUESTS_FOR",
+    "ROUNDS_FOR_QUARTILES",
+    "Figures",
+    "Result",
+    "Slice",
+    "cost_text",
+    "counted",
+    "geometric_means",
+    "summarise",
+    "time_text",
+]
 
 #: Percentiles that are given, and from how many requests on they mean something.
 REQUESTS_FOR = {50.0: 10, 99.0: 200, 99.9: 2000}
+#: With fewer, quartiles are nothing but the least and the most, or what lies between two.
+ROUNDS_FOR_QUARTILES = 3
 INTERRUPTED = "it was interrupted"
 REFERENCES = ("uvloop", "asyncio")
 
@@ -160,6 +173,11 @@ def geometric_means(results: list[Result]) -> dict[str, tuple[float, int]]:
 def cost_text(cost: float, clock: str) -> str:
     """Return what an operation costs, in bytes if it was measured in memory, else as a time."""
     return f"{cost:,.0f} bytes" if clock == "memory" else time_text(cost)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words, such as "1 round"."""
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def time_text(ns: float) -> str:

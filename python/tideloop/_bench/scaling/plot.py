@@ -7,11 +7,19 @@ from typing import Any
 
 from tideloop._bench.environment import one_line
 from tideloop._bench.plot import FAINT, INK, STRONG
+from tideloop._bench.results import ROUNDS_FOR_QUARTILES
 from tideloop._bench.scaling import predicted
 
-__all__ = ["draw"]
+__all__ = ["draw", "ticks"]
 
 STEPS_PER_WORKER = 20
+TICKS_MAX = 16
+
+
+def ticks(most: int) -> list[int]:
+    """Return the numbers of workers that the axis names: all, or so few that they can be read."""
+    step = -(-most // TICKS_MAX)
+    return [1, *range(max(2, step), most + 1, step)]
 
 
 def draw(document: dict[str, Any], output: Path) -> None:
@@ -36,13 +44,18 @@ def draw(document: dict[str, Any], output: Path) -> None:
             [point["q3"] - point["speed_up"] for point in points],
         ]
         workers = [point["workers"] for point in points]
-        style: dict[str, Any] = {"color": STRONG, "ecolor": STRONG, "markersize": 9, "capsize": 4, "linewidth": 1.4}
-        axes.errorbar(workers, middle, errors, fmt="o", label="measured: median, quartiles", **style)
+        size = 9 if most <= TICKS_MAX else 5
+        style: dict[str, Any] = {"color": STRONG, "ecolor": STRONG, "markersize": size, "capsize": 4, "linewidth": 1.4}
+        if document["rounds"] >= ROUNDS_FOR_QUARTILES:
+            axes.errorbar(workers, middle, errors, fmt="o", label="measured: median, quartiles", **style)
+        else:
+            axes.errorbar(workers, middle, fmt="o", label="measured", **style)
         axes.set_xlabel("worker processes")
         axes.set_ylabel("speed-up")
-        axes.set_xticks(workers)
-        axes.set_xlim(0.8, most + 0.2)
-        axes.set_ylim(0, max([most * 1.05, *middle]))
+        axes.set_xticks(ticks(most))
+        beside = max(0.2, (most - 1) * 0.03)  # room for the markers at the ends
+        axes.set_xlim(1 - beside, most + beside)
+        axes.set_ylim(0, 1.05 * max([most, *(point["q3"] for point in points)]))
         axes.grid(color="#E9ECEF")
         axes.set_axisbelow(True)
         axes.spines[["right", "top"]].set_visible(False)
