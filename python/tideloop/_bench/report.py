@@ -28,7 +28,11 @@ NO_CONCLUSION = "figures of this run support no conclusion"
 OURS_STYLE = "bold"
 #: A file or a pipe has no width of its own; a table that is cut off is none.
 WIDTH_MIN = 120
+WIDTH_UNLIMITED = 1000
 PEER_WIDTH = 12
+COLUMNS = ("cost", "ratio", "quartiles", "throughput", "p50", "p99", "p99.9", "memory")
+#: Left out in this order where a terminal is too narrow; cost and ratio always stay.
+LESS_IMPORTANT = ("quartiles", "p99.9", "memory", "throughput", "p50", "p99")
 
 
 def document(
@@ -51,11 +55,13 @@ def document(
 def show(results: list[Result], environment: dict[str, Any], missing: dict[str, str]) -> None:
     """Print a table for each workload, and then what the reader must know before believing them."""
     console = Printer(highlight=False)
-    if console.width < WIDTH_MIN:
+    if not console.is_terminal and console.width < WIDTH_MIN:
         console = Printer(highlight=False, width=WIDTH_MIN)
-    for result in results:
-        _show_result(console, result)
+    left_out = set().union(*(_show_result(console, result) for result in results))
     _show_means(console, results)
+    if left_out:
+        columns = ", ".join(column for column in LESS_IMPORTANT if column in left_out)
+        console.print(Text(f"a wider terminal shows more: {columns}", style="dim"), soft_wrap=True)
     for line in _remarks(results, environment, missing):
         warns = "warning" in line
         console.print(Text(line, style="yellow" if warns else ""), soft_wrap=True)
@@ -72,50 +78,67 @@ class Printer(Console):
 def headline(result: Result) -> str:
     """Return one line that says what was measured, and how well."""
     title = f"{result.name}: {result.title.replace('`', '')}"
-    return f"{title} ({counted(result.rounds, 'round')}: {result.ended})" if result.peers else title
+    if result.peers:
+        return f"{title} ({counted(result.rounds, 'round')}: {result.ended})"
+    return title if result.missing else f"{title} ({result.ended})"
 
 
-def _show_result(console: Console, result: Result) -> None:
+def _show_result(console: Console, result: Result) -> set[str]:
+    """Print one workload; return which columns the terminal is too narrow for."""
     console.print(Text(headline(result), style="bold"))
     if result.missing:
         console.print(Text(f"  left out: {result.missing}", style="dim"), soft_wrap=True)
-    rows = [(peer, _cells(figures, result.clock)) for peer, figures in result.peers.items()]
+    rows = {peer: _cells(figures, result.clock) for peer, figures in result.peers.items()}
+    left_out: set[str] = set()
     if rows:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("", min_width=PEER_WIDTH, no_wrap=True)
         # A column that nobody has a figure for is not shown: there are no latencies where there are no requests.
-        shown = [n for n in range(len(rows[0][1])) if any(cells[n] != "–" for _, cells in rows)]
-        for number in shown:
-            table.add_column(_headings(result)[number], justify="right", no_wrap=True)
-        for peer, cells in rows:
-            style = OURS_STYLE if find(peer).ours else ""
-            table.add_row(find(peer).title, *(cells[number] for number in shown), style=style)
+        columns = [name for name in _headings(result) if any(cells[name] != "–" for cells in rows.values())]
+        table, unlimited = _table(result, rows, columns), console.options.update(max_width=WIDTH_UNLIMITED)
+        for name in [name for name in LESS_IMPORTANT if name in columns]:
+            if not console.is_terminal or console.measure(table, options=unlimited).maximum <= console.width:
+                break
+            columns.remove(name)
+            left_out.add(name)
+            table = _table(result, rows, columns)
         console.print(table)
     for peer, reason in result.failed.items():
         console.print(Text(f"{find(peer).title} FAILED: {reason}", style="bold red"), soft_wrap=True)
     for peer, reason in result.skipped.items():
         console.print(Text(f"{find(peer).title} is left out: {reason}", style="dim"), soft_wrap=True)
     console.print()
+    return left_out
 
 
-def _headings(result: Result) -> list[str]:
+def _table(result: Result, rows: dict[str, dict[str, str]], columns: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", min_width=PEER_WIDTH, no_wrap=True)
+    headings = _headings(result)
+    for name in columns:
+        table.add_column(headings[name], justify="right", no_wrap=True)
+    for peer, cells in rows.items():
+        style = OURS_STYLE if find(peer).ours else ""
+        table.add_row(find(peer).title, *(cells[name] for name in columns), style=style)
+    return table
+
+
+def _headings(result: Result) -> dict[str, str]:
     clock = {"cpu": "CPU", "wall": "wall time"}.get(result.clock, result.clock)
     units = "MiB" if result.unit == "MiB" else f"{result.unit}s"
-    times = f"× {result.reference}"
-    return [f"{clock} per {result.unit}", times, "quartiles", f"{units}/s", "p50", "p99", "p99.9", "memory"]
+    named = {"cost": f"{clock} per {result.unit}", "ratio": f"× {result.reference}", "throughput": f"{units}/s"}
+    return {name: named.get(name, name) for name in COLUMNS}
 
 
-def _cells(figures: Figures, clock: str) -> list[str]:
+def _cells(figures: Figures, clock: str) -> dict[str, str]:
     ratio = figures.ratio
     per_s = f"{figures.per_s:,.0f}" if figures.per_s >= 100 else f"{figures.per_s:.3g}"
-    return [
-        cost_text(figures.cpu_ns.median, clock),
-        f"{ratio.median:.2f}" if ratio else "–",
-        f"{ratio.q1:.2f} – {ratio.q3:.2f}" if ratio and ratio.count >= ROUNDS_FOR_QUARTILES else "–",
-        per_s if clock != "memory" else "–",
-        *(time_text(value * 1e3) if value is not None else "–" for value in figures.latency_us.values()),
-        _bytes_text(figures.resident_bytes),
-    ]
+    return {
+        "cost": cost_text(figures.cpu_ns.median, clock),
+        "ratio": f"{ratio.median:.2f}" if ratio else "–",
+        "quartiles": f"{ratio.q1:.2f} – {ratio.q3:.2f}" if ratio and ratio.count >= ROUNDS_FOR_QUARTILES else "–",
+        "throughput": per_s if clock != "memory" else "–",
+        **{name: time_text(us * 1e3) if us is not None else "–" for name, us in figures.latency_us.items()},
+        "memory": _bytes_text(figures.resident_bytes),
+    }
 
 
 def _bytes_text(count: int | None) -> str:
