@@ -73,9 +73,13 @@ class TestCommand:
                 assert peer["per_s"] > 1000 < peer["verified"]
                 assert peer["peak_bytes"] >= peer["resident_bytes"] > 2**20
                 assert peer["latency_missing"] == "the workload has no requests"
-            assert result["reference"] == "asyncio"
+                rounds = peer["rounds"]
+                assert len(rounds["cost"]) == len(rounds["operations"]) == len(rounds["wall_ns"]) == result["rounds"]
+            assert (result["reference"], result["cost_unit"]) == ("asyncio", "ns of CPU")
             assert result["peers"]["asyncio"]["ratio"]["median"] == 1
         assert document["environment"]["peers"]["tideloop"]
+        assert document["environment"]["openssl"].startswith(("OpenSSL", "LibreSSL"))
+        assert (document["plan"]["quick"], document["plan"]["budget_s"]) == (True, 0.5)
         assert {"foreign", "steal", "pace"} < set(document["workloads"]["sleep0"]["noise"])
         assert "<svg" in picture.read_text()
         for said in ("sleep0: await sleep(0)", "CPU per operation", "× asyncio", "Tideloop+", "Python 3."):

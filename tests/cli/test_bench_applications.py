@@ -117,6 +117,13 @@ class TestPrograms:
         (tmp_path / "sh").chmod(0o755)
         assert programs.find("sh") == tmp_path / "sh"
 
+    def test_what_a_program_says_of_its_version_is_taken(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "server").write_text("#!/bin/sh\necho server 1.2\n")
+        (tmp_path / "server").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+        assert programs.version("server") == "server 1.2"
+        assert programs.version("false") is programs.version("no such server") is None
+
     def test_program_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(redis, "find", lambda program: None)
         monkeypatch.setattr(postgres, "find", lambda program: Path("/bin") if program == "initdb" else None)

@@ -80,3 +80,10 @@ def test_few_rounds_have_no_quartiles_and_one_is_in_the_singular(monkeypatch: py
 def test_a_run_without_figures_is_not_conclusive() -> None:
     assert not report.document([], ENVIRONMENT, [], {})["conclusive"]
     assert report.document([result()], ENVIRONMENT, [], {})["conclusive"]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("sleep0", "ns of CPU"), ("run_in_executor", "ns"), ("task_memory", "bytes")]
+)
+def test_what_a_cost_is_counted_in_is_said(name: str, unit: str) -> None:
+    assert Result.of(catalogue.all_entries()[name]).as_json()["cost_unit"] == unit

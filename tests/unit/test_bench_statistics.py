@@ -92,6 +92,10 @@ class TestSummary:
         assert figures.ratio is not None
         assert (figures.ratio.median, figures.ratio.low, figures.ratio.high) == (0.5, 0.5, 0.5)
         assert figures.cpu_ns.median == 125
+        assert figures.rounds["cost"] == [50, 100, 150, 2000]
+        assert figures.rounds["wall_ns"] == [2000, 4000, 6000, 80000]
+        assert figures.rounds["p50_us"] == [pytest.approx(0.5, rel=0.01)] * 4
+        assert "p99_us" not in figures.rounds, "twenty requests have none"
         assert (figures.verified, figures.resident_bytes, figures.peak_bytes) == (80, 100, 200)
 
     def test_percentiles_need_enough_requests(self) -> None:
@@ -101,6 +105,7 @@ class TestSummary:
         assert figures.latency_missing == "80 requests are too few"
         without = summarise(self.rounds(), "uvloop", None, (None, None))
         assert set(without.latency_us.values()) == {None}
+        assert set(without.rounds) == {"cost", "operations", "wall_ns"}
         assert without.latency_missing == "the workload has no requests"
 
     def test_reference_is_uvloop_and_without_it_asyncio(self) -> None:

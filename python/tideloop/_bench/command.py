@@ -121,8 +121,9 @@ def _run(
     from tideloop._bench.progress import progress  # needs rich, unlike --list
 
     where = environment.placement()
-    libraries = [name for entry in entries for name in entry.workload.requires]
-    around = environment.describe(chosen, libraries, where) | {"load_before": environment.load()}
+    around = environment.describe(chosen, [entry.workload for entry in entries], where) | {
+        "load_before": environment.load()
+    }
     done: list[Result] = []
     with progress(len(entries)) as advance, suppress(KeyboardInterrupt):
         for number, entry in enumerate(entries):
@@ -146,7 +147,7 @@ def _give(
     """Write all that was asked for, each by itself; return whether all of it could be written."""
     from tideloop._bench import report
 
-    document = report.document(done, around, chosen, missing)
+    document = report.document(done, around, chosen, missing) | {"plan": _plan(options).as_json()}
     complete = printed(lambda: report.show(done, around, missing))
     if options.json:
         complete &= put(options.json, lambda file: file.write_text(json.dumps(document, indent=1) + "\n"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import ssl
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tideloop._bench.peers import Peer
+from tideloop._bench.workload import Requests, Workload
 
 __all__ = ["Placement", "describe", "load", "placement", "version"]
 
@@ -42,8 +44,9 @@ def placement() -> Placement:
     return Placement(usable[0], usable[-1], "server and client share one core, a thread of it each")
 
 
-def describe(peers: Iterable[Peer], libraries: Iterable[str], where: Placement) -> dict[str, Any]:
+def describe(peers: Iterable[Peer], workloads: Iterable[Workload], where: Placement) -> dict[str, Any]:
     """Return what there is to know, as a JSON object; None for what cannot be found out here."""
+    workloads = list(workloads)
     arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -52,7 +55,9 @@ def describe(peers: Iterable[Peer], libraries: Iterable[str], where: Placement) 
         "python_executable": sys.executable,
         "python_optimised": "--enable-optimizations" in arguments,
         "peers": {peer.name: version(peer.distribution) for peer in peers if peer.distribution},
-        "libraries": {name: version(name) for name in sorted(set(libraries))},
+        "libraries": {name: version(name) for name in sorted({name for each in workloads for name in each.requires})},
+        "services": _services(workloads),
+        "openssl": ssl.OPENSSL_VERSION,
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": _cpu_model(),
         "processors": os.cpu_count(),
@@ -62,6 +67,13 @@ def describe(peers: Iterable[Peer], libraries: Iterable[str], where: Placement) 
         "sharing": where.sharing,
         "governor": _read(f"/sys/devices/system/cpu/cpu{where.peer}/cpufreq/scaling_governor"),
     }
+
+
+def _services(workloads: Iterable[Workload]) -> dict[str, str | None]:
+    """Return the versions of what clients talk to, where it is there and has one."""
+    used = {each.service for each in workloads if isinstance(each, Requests) and each.service}
+    versions = {each.name: each.version() for each in used if each.missing() is None}
+    return {name: version for name, version in sorted(versions.items()) if version}
 
 
 def load() -> list[float]:

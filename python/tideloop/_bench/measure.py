@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tideloop._bench.environment import Placement
 from tideloop._bench.noise import Noise
 from tideloop._bench.peers import Peer
 from tideloop._bench.results import Result, Slice
-from tideloop._bench.statistics import spread
+from tideloop._bench.statistics import LEVEL, spread
 from tideloop._bench.workload import Held, Histogram, Operations, Requests, Served
 
 __all__ = ["FULL", "QUICK", "Plan", "measure"]
@@ -43,6 +43,11 @@ class Plan:
     """Half of the interval of each median ratio, as a share of it, has to be below this."""
     budget_s: float
     """After so long a workload ends, however wide the intervals are. At least one round is made."""
+    quick: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object, with what is the same for every plan."""
+        return asdict(self) | {"interval_level": LEVEL, "slice_limit_s": SLICE_LIMIT_S}
 
 
 # Short slices, for what disturbs a ratio is what happens between its two halves. On a machine of unsteady pace, after
@@ -50,7 +55,7 @@ class Plan:
 # of 0.1 s (medians), ±4.9 % and ±4.5 % with 0.05 s, ±2.0 % and ±2.8 % with 0.02 s. Not shorter still: neighbouring
 # rounds resemble each other, which the interval does not know of, so that many short ones look surer than they are.
 FULL = Plan(slice_s=0.05, rounds_min=21, narrow=0.015, budget_s=60.0)
-QUICK = Plan(slice_s=0.05, rounds_min=5, narrow=0.05, budget_s=6.0)
+QUICK = Plan(slice_s=0.05, rounds_min=5, narrow=0.05, budget_s=6.0, quick=True)
 
 
 def measure(entry: Entry, chosen: list[Peer], plan: Plan, where: Placement, say: Say) -> Result:

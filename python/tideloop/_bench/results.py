@@ -24,6 +24,7 @@ __all__ = [
 
 #: Percentiles that are given, and from how many requests on they mean something.
 REQUESTS_FOR = {50.0: 10, 99.0: 200, 99.9: 2000}
+COST_UNITS = {"cpu": "ns of CPU", "wall": "ns", "memory": "bytes"}
 #: With fewer, quartiles are nothing but the least and the most, or what lies between two.
 ROUNDS_FOR_QUARTILES = 3
 INTERRUPTED = "it was interrupted"
@@ -50,7 +51,7 @@ class Figures:
     """One peer at one workload."""
 
     cpu_ns: Spread
-    """What an operation costs: processor time, or what else the workload's `clock` says (bytes, if that is memory)."""
+    """What an operation costs, in the result's `cost_unit`: its name is right for most workloads, not for all."""
     ratio: Spread | None
     """That, divided by the reference's in the same round; None without a reference."""
     per_s: float
@@ -63,8 +64,9 @@ class Figures:
     peak_bytes: int | None
     verified: int
     """How many operations were found right, those of the warm-up left out."""
-    rounds_ns: list[float]
-    """`cpu_ns` of each round."""
+    rounds: dict[str, list[Any]]
+    """What was seen in each round, a list per figure: "cost" of an operation, how many "operations", the slice's
+    "wall_ns"; where there are requests also "p50_us" and so on, None where a round had too few of them."""
 
 
 @dataclass
@@ -77,7 +79,9 @@ class Result:
     unit: str
     kind: str
     clock: str
-    """"cpu" or "wall": what `cpu_ns` was measured with; "memory": it is bytes."""
+    """"cpu", "wall" or "memory": what `cpu_ns` was measured with."""
+    cost_unit: str
+    """What `cpu_ns` and the rounds' "cost" are counted in, as COST_UNITS names it."""
     reference: str | None = None
     peers: dict[str, Figures] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -116,7 +120,7 @@ class Result:
         workload = entry.workload
         clock = "memory" if isinstance(workload, Held) else "wall" if getattr(workload, "wall", False) else "cpu"
         kind = type(workload).__name__.lower()
-        return cls(entry.name, entry.folder, workload.title, workload.unit, kind, clock)
+        return cls(entry.name, entry.folder, workload.title, workload.unit, kind, clock, COST_UNITS[clock])
 
 
 def reference(peers: list[str]) -> str | None:
@@ -137,18 +141,15 @@ def summarise(
     seen = Histogram()
     for each in slices:
         seen.merge(each.latencies)
-    latencies = {
-        f"p{percent:g}": seen.percentile_ns(percent) / 1e3 if seen.total >= needed else None
-        for percent, needed in REQUESTS_FOR.items()
-    }
+    latencies = _percentiles_us(seen)
     missing = None
     if not seen.total:
         missing = "the workload has no requests"
     elif None in latencies.values():
         missing = f"{seen.total} requests are too few"
-    rounds_ns = [each.cpu_per_operation_ns for each in slices]
+    costs = [each.cpu_per_operation_ns for each in slices]
     return Figures(
-        cpu_ns=spread(rounds_ns),
+        cpu_ns=spread(costs),
         ratio=spread(ratios(rounds, peer, base)) if base else None,
         per_s=spread([each.operations * 1e9 / each.wall_ns for each in slices]).median,
         latency_us=latencies,
@@ -156,8 +157,29 @@ def summarise(
         resident_bytes=memory[0],
         peak_bytes=memory[1],
         verified=sum(each.operations for each in slices),
-        rounds_ns=[round(value, 1) for value in rounds_ns],
+        rounds=_each_round(slices),
     )
+
+
+def _percentiles_us(seen: Histogram) -> dict[str, float | None]:
+    return {
+        f"p{percent:g}": seen.percentile_ns(percent) / 1e3 if seen.total >= needed else None
+        for percent, needed in REQUESTS_FOR.items()
+    }
+
+
+def _each_round(slices: list[Slice]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {
+        "cost": [round(each.cpu_per_operation_ns, 1) for each in slices],
+        "operations": [each.operations for each in slices],
+        "wall_ns": [each.wall_ns for each in slices],
+    }
+    latencies = [_percentiles_us(each.latencies) for each in slices]
+    for name in latencies[0]:
+        column = [each[name] for each in latencies]
+        if any(value is not None for value in column):
+            found[f"{name}_us"] = column
+    return found
 
 
 def geometric_means(results: list[Result]) -> dict[str, tuple[float, int]]:

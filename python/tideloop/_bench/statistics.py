@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Spread", "geometric_mean", "interval_ranks", "spread"]
+__all__ = ["LEVEL", "Spread", "geometric_mean", "interval_ranks", "spread"]
 
 LEVEL = 0.95
 

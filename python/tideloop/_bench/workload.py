@@ -177,6 +177,8 @@ class Service:
     they are still there."""
     missing: Callable[[], str | None] = lambda: None
     """Says why it cannot be started here ("redis-server is not installed"), or None. Called in the parent."""
+    version: Callable[[], str | None] = lambda: None
+    """Returns the program's version, None for our own. Called in the parent, where it is not missing."""
 
 
 @dataclass(frozen=True, kw_only=True)

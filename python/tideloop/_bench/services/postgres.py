@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tideloop._bench.services.programs import HOST, Program, ask, find, running
+from tideloop._bench.services.programs import HOST, Program, ask, find, running, version
 from tideloop._bench.workload import Service
 
 __all__ = ["DATABASE", "SERVICE", "USER", "Postgres", "connect"]
@@ -90,4 +90,4 @@ def missing() -> str | None:
     return f"PostgreSQL's {' and '.join(lacking)} not found" if lacking else None
 
 
-SERVICE = Service("postgres", start, missing)
+SERVICE = Service("postgres", start, missing, lambda: version("postgres"))

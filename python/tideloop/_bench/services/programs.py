@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HOST", "STOP_SECONDS_MAX", "Program", "ask", "find", "give", "running", "unprivileged"]
+__all__ = ["HOST", "STOP_SECONDS_MAX", "Program", "ask", "find", "give", "running", "unprivileged", "version"]
 
 HOST = "127.0.0.1"
 START_SECONDS_MAX = 30.0
@@ -120,6 +120,15 @@ def find(program: str) -> Path | None:
     for place in [*places, Path("/usr/sbin"), *versions]:
         if os.access(place / program, os.X_OK):
             return (place / program).absolute()
+    return None
+
+
+def version(program: str) -> str | None:
+    """What a server's program says of its version; None when it says nothing."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = [str(find(program)), "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ASK_SECONDS_MAX)
+        return done.stdout.strip() or None
     return None
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tideloop._bench.services.programs import HOST, Program, ask, find, running
+from tideloop._bench.services.programs import HOST, Program, ask, find, running, version
 from tideloop._bench.workload import Service
 
 __all__ = ["SERVICE", "Redis"]
@@ -41,4 +41,4 @@ def missing() -> str | None:
     return None if find("redis-server") else "redis-server is not installed"
 
 
-SERVICE = Service("redis", start, missing)
+SERVICE = Service("redis", start, missing, lambda: version("redis-server"))
