@@ -17,9 +17,15 @@ These rows take over {GROWTH_MAX:.0%} more instructions than before. Find out wh
     make instructions-record
 and commit tests/instructions/baseline.json with the change, with these lines in the message, each with its reason:
 """
+GONE = """
+These rows were recorded, and are not counted any more. Where that is meant, also for one that has a new name now:
+    make instructions-record
+and commit tests/instructions/baseline.json with the change, with these lines in the message, each with its reason:
+"""
 UNEXPLAINED = """
-The baseline was recorded with these rows grown, and the commit's message does not say why. Where the message cannot be
-changed any more: `make instructions-record` once more, and commit the file with these lines, each with its reason:
+The baseline was recorded with these rows grown or gone, and the commit's message does not say why. Where the message
+cannot be changed any more: `make instructions-record` once more, and commit the file with these lines, each with its
+reason:
 """
 
 
@@ -29,6 +35,12 @@ class Comparison:
 
     before: Counts
     now: Counts
+    #: Rows that have to be there, beside those of `before`.
+    known: frozenset[str] = frozenset()
+
+    @property
+    def gone(self) -> list[str]:
+        return [row for row in [*self.before, *sorted(self.known - self.before.keys())] if row not in self.now]
 
     @property
     def grown(self) -> list[str]:
@@ -54,9 +66,11 @@ class Comparison:
         return f"{row:30s} {_count(before)} {_count(now)} {now / before - 1:+9.1%}{mark}"
 
     def advice(self) -> str:
-        """What to do about the rows that have grown, or have shrunk; nothing where none has."""
-        if self.grown:
-            return ADVICE + reasons_for(self.grown)
+        """What to do about the rows that have grown, are gone, or have shrunk; nothing where none has."""
+        grown = ADVICE + reasons_for(self.grown) if self.grown else ""
+        gone = GONE + reasons_for(self.gone) if self.gone else ""
+        if grown or gone:
+            return "\n".join(filter(None, (grown, gone)))
         if self.shrunk:
             return f"\nFewer than before: {', '.join(self.shrunk)}. `make instructions-record` keeps them so."
         return ""
@@ -68,11 +82,14 @@ def unexplained(growths: Iterable[Growth]) -> str:
     if not growths:
         return ""
     found = [
-        f"    {growth.commit[:10]}  {growth.row:30s} {growth.before:10.1f} -> {growth.now:10.1f} "
-        f"({growth.now / growth.before - 1:+.1%})  on {growth.environment}"
+        f"    {growth.commit[:10]}  {growth.row:30s} {growth.before:10.1f} -> {_after(growth)}  on {growth.environment}"
         for growth in growths
     ]
     return "\n".join([*found, UNEXPLAINED]) + reasons_for(dict.fromkeys(growth.row for growth in growths))
+
+
+def _after(growth: Growth) -> str:
+    return "gone" if growth.now is None else f"{growth.now:10.1f} ({growth.now / growth.before - 1:+.1%})"
 
 
 def reasons_for(rows: Iterable[str]) -> str:

@@ -4,7 +4,8 @@ A commit that records a row more than 3 % above that best must have a line in it
 
     Instructions: ROW: reason        (ROW may be *)
 
-and where it has one, later commits are compared with what it recorded. So many small steps do not add up unseen.
+and where it has one, later commits are compared with what it recorded. So many small steps do not add up unseen. A row
+that was recorded and is not any more needs such a line, too: else a new name would make its growth unseen.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from instructions import baseline
 from instructions.baseline import Baseline
 
 GROWTH_MAX = 0.03
-# The dots are what the tool shows in place of a reason.
-REASON = re.compile(r"^Instructions: *(\S+?) *: *[^\s….]", re.MULTILINE)
+REASON = re.compile(r"^Instructions: *(\S+?) *:(.*)$", re.MULTILINE)
+#: One or two words ("slower", "see above") tell nobody anything; nor do the dots that the tool shows in their place.
+REASON_WORDS_MIN = 3
 ALL_ROWS = "*"
 
 
@@ -31,19 +33,25 @@ class Recording:
     commit: str
     message: str
     baseline: Baseline
+    #: The clone is shallow and begins here: whether it was this commit that recorded this cannot be told.
+    cut: bool = False
 
     def explains(self, row: str) -> bool:
-        return not {row, ALL_ROWS}.isdisjoint(REASON.findall(self.message))
+        return any(
+            found in (row, ALL_ROWS) and len(re.findall(r"\w+", reason)) >= REASON_WORDS_MIN
+            for found, reason in REASON.findall(self.message)
+        )
 
 
 @dataclass(frozen=True)
 class Growth:
-    """A row that a commit recorded too high, and said nothing about."""
+    """A row that a commit recorded too high, or took away, and said nothing about."""
 
     environment: str
     row: str
     before: float
-    now: float
+    #: None: the row is gone.
+    now: float | None
     commit: str
 
 
@@ -55,6 +63,10 @@ class Verdict:
     unexplained: dict[tuple[str, str], Growth] = field(default_factory=dict)
     #: Rows whose growth was recorded and explained in another environment, and not in this.
     outdated: set[tuple[str, str]] = field(default_factory=set)
+
+    def known(self) -> set[str]:
+        """The rows that are recorded anywhere."""
+        return {row for _, row in self.best}
 
     def rows(self, environment: str) -> dict[str, float]:
         """What to compare the rows of an environment with; none where a part of it is outdated."""
@@ -76,6 +88,8 @@ def judge(recordings: Iterable[Recording]) -> Verdict:
             is_new = previous.get(environment) != entry
             for row, now in entry.rows.items():
                 _judge_row(verdict, recording, (environment, row), now, is_new)
+            for key in [key for key in verdict.best if key[0] == environment and key[1] not in entry.rows]:
+                _judge_gone(verdict, recording, key, is_new)
         previous = recording.baseline
     return verdict
 
@@ -101,6 +115,17 @@ def _judge_row(verdict: Verdict, recording: Recording, key: tuple[str, str], now
         verdict.unexplained.pop(key, None)
 
 
+def _judge_gone(verdict: Verdict, recording: Recording, key: tuple[str, str], is_new: bool) -> None:
+    if recording.explains(key[1]):
+        # Environments that still have it are not recorded again for that.
+        for other in [other for other in verdict.best if other[1] == key[1]]:
+            del verdict.best[other]
+            verdict.unexplained.pop(other, None)
+            verdict.outdated.discard(other)
+    elif is_new:
+        verdict.unexplained[key] = Growth(*key, verdict.best[key], None, recording.commit)
+
+
 def git(*arguments: str, root: Path = baseline.ROOT) -> str:
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
     return done.stdout
@@ -114,6 +139,16 @@ def head(root: Path = baseline.ROOT) -> str | None:
         return None
 
 
+def message(commit: str, root: Path = baseline.ROOT) -> str:
+    return git("show", "--no-patch", "--format=%B", commit, root=root)
+
+
+def beginnings(root: Path = baseline.ROOT) -> set[str]:
+    """The commits that a shallow clone begins with: git shows them as if they had made all that they have."""
+    file = root / git("rev-parse", "--git-path", "shallow", root=root).strip()
+    return set(file.read_text().split()) if file.exists() else set()
+
+
 def changed_since(commit: str, paths: Iterable[str], root: Path = baseline.ROOT) -> bool:
     """Whether the files below these paths are others than those of the commit."""
     tracked = git("diff", "--name-only", commit, "--", *paths, root=root)
@@ -123,9 +158,9 @@ def changed_since(commit: str, paths: Iterable[str], root: Path = baseline.ROOT)
 def recordings(file: Path = baseline.FILE, root: Path = baseline.ROOT) -> list[Recording]:
     """Every commit that touched the file, the oldest first."""
     name = file.relative_to(root).as_posix()
-    found = []
+    found, begin = [], beginnings(root)
     for commit in git("log", "--reverse", "--topo-order", "--format=%H", "--", name, root=root).split():
-        message = git("show", "--no-patch", "--format=%B", commit, root=root)
         if git("ls-tree", "--name-only", commit, "--", name, root=root):
-            found.append(Recording(commit, message, baseline.parse(git("show", f"{commit}:{name}", root=root))))
+            counts = baseline.parse(git("show", f"{commit}:{name}", root=root))
+            found.append(Recording(commit, message(commit, root), counts, commit in begin))
     return found

@@ -58,7 +58,7 @@ def test_growth_over_the_limit_without_a_reason_is_found(repository):
     assert repository.unexplained() == [("sleep", 1000.0, 1031.0)]
 
 
-@pytest.mark.parametrize("line", ["Instructions: sleep: it checks more", "Instructions: *: another compiler"])
+@pytest.mark.parametrize("line", ["Instructions: sleep: it checks more", "Instructions: *: it is another compiler"])
 def test_growth_with_its_reason_is_taken(repository, line):
     repository.record("first", sleep=1000.0)
     repository.record(f"second\n\nA paragraph.\n{line}\nAnother line.", sleep=1500.0)
@@ -68,7 +68,15 @@ def test_growth_with_its_reason_is_taken(repository, line):
 
 @pytest.mark.parametrize(
     "line",
-    ["Instructions: lock: it checks more", "Instructions: sleep:", "Instructions: sleep: …", "sleep: it checks more"],
+    [
+        "Instructions: lock: it checks more",
+        "Instructions: sleep:",
+        "Instructions: sleep: …",
+        "Instructions: sleep: - . … !",
+        "Instructions: sleep: slower",
+        "Instructions: sleep: see above",
+        "sleep: it checks more",
+    ],
 )
 def test_what_is_no_reason_for_this_row_is_not_taken(repository, line):
     repository.record("first", sleep=1000.0)
@@ -92,7 +100,7 @@ def test_what_was_gained_counts_from_then_on(repository):
 
 def test_after_growth_with_a_reason_steps_are_counted_anew(repository):
     repository.record("first", sleep=1000.0)
-    repository.record("second\n\nInstructions: sleep: why", sleep=1200.0)
+    repository.record("second\n\nInstructions: sleep: it checks more", sleep=1200.0)
     repository.record("third", sleep=1230.0)
     assert repository.unexplained() == []
     repository.record("fourth", sleep=1240.0)
@@ -110,8 +118,46 @@ def test_a_reason_can_be_given_by_a_later_commit(repository):
 def test_a_row_that_went_and_came_back_is_compared_with_what_it_was(repository):
     repository.record("first", sleep=1000.0)
     repository.record("second", lock=500.0)
-    repository.record("third", sleep=1500.0)
+    repository.record("third", sleep=1500.0, lock=500.0)
     assert repository.unexplained() == [("sleep", 1000.0, 1500.0)]
+
+
+def test_a_row_that_is_gone_needs_a_reason(repository):
+    repository.record("first", sleep=1000.0, lock=500.0)
+    repository.record("second", sleeping=1500.0, lock=500.0)
+    assert repository.unexplained() == [("sleep", 1000.0, None)]
+    repository.record("third", sleeping=1500.0, lock=501.0)
+    assert repository.unexplained() == [("sleep", 1000.0, None)]
+    repository.record("fourth\n\nInstructions: sleep: it is called sleeping", sleeping=1500.0, lock=500.0)
+    assert repository.unexplained() == []
+    assert repository.verdict().rows(HERE) == {"sleeping": 1500.0, "lock": 500.0}
+
+
+def test_a_row_that_is_gone_with_a_reason_is_gone_in_every_environment(repository):
+    repository.record("first", sleep=1000.0, lock=500.0)
+    repository.record("second", where=THERE, sleep=2000.0, lock=600.0)
+    repository.record("third\n\nInstructions: sleep: nobody uses it", lock=500.0)
+    assert repository.unexplained() == []
+    assert repository.verdict().rows(THERE) == {"lock": 600.0}
+    assert repository.verdict().known() == {"lock"}
+
+
+def test_a_shallow_clone_knows_where_it_begins(repository, tmp_path_factory):
+    for step in range(3):
+        repository.record(f"step {step}", sleep=1000.0 + 100 * step)
+    assert history.beginnings(repository.root) == set()
+    assert not any(recording.cut for recording in history.recordings(repository.file, repository.root))
+    place = tmp_path_factory.mktemp("shallow") / "clone"
+    repository.git("clone", "--quiet", "--depth", "2", repository.root.as_uri(), str(place))
+    found = history.recordings(place / "tests" / "baseline.json", place)
+    assert [(recording.message.strip(), recording.cut) for recording in found] == [("step 1", True), ("step 2", False)]
+    assert [growth.row for growth in history.judge(found).unexplained.values()] == ["sleep"]
+
+
+def test_this_repositorys_own_history_is_in_order():
+    if history.head() is None:
+        pytest.skip("there is no git history")
+    assert history.judge(history.recordings()).unexplained == {}
 
 
 def test_environments_are_not_compared_with_each_other(repository):
@@ -125,7 +171,7 @@ def test_environments_are_not_compared_with_each_other(repository):
 def test_growth_that_another_environment_explained_leaves_nothing_to_compare_with(repository):
     repository.record("first", sleep=1000.0, lock=500.0)
     repository.record("second", where=THERE, sleep=2000.0)
-    repository.record("third\n\nInstructions: sleep: why", where=THERE, sleep=4000.0)
+    repository.record("third\n\nInstructions: sleep: it checks more", where=THERE, sleep=4000.0)
     assert repository.verdict().rows(HERE) == {}
     repository.record("fourth", sleep=2000.0, lock=500.0)
     assert repository.unexplained() == []
