@@ -130,6 +130,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         if given is None:
             continue
         words = given if run is run_path else [*given, *options.program]
+        if run is run_path and words[:1] == ["--"]:
+            del words[0]
         if not words:
             parser.error("which program? give FILE, -m MODULE, -c CODE, or - for standard input")
         _install(options.names)

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,6 +118,33 @@ class TestCommand:
         assert said("--list", "starting").startswith("starting\n")
         (tmp_path / "bench" / "__main__.py").write_text("import sys; print(sys.argv[1:])")
         assert said("--list", "starting") == "['--list', 'starting']\n"
+
+    def test_a_reader_who_goes_away_is_no_error_worth_a_word(self) -> None:
+        command = f"{shlex.join(BENCH)} --list | head -n 1"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=WAIT_S)
+        assert (done.stdout, done.stderr) == ("applications\n", "")
+
+    def test_a_file_that_is_no_workload_is_named_and_the_others_are_there(self, tmp_path: Path) -> None:
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        for name, content in {"__init__": "", "bad": "import nothing_such", "odd": "WORKLOAD = 3"}.items():
+            (mine / f"{name}.py").write_text(content)
+        (mine / "good.py").write_text("from tideloop._bench.workloads.loop.sleep0 import WORKLOAD")
+        program = f"import sys; from tideloop._bench import workloads; workloads.__path__.append({str(tmp_path)!r}); "
+        program += "from tideloop.cli import main; sys.exit(main())"
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-c", program, "bench", "--list", *arguments]
+            return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
+
+        done = run("mine")
+        assert done.returncode == 0
+        assert done.stdout.split()[:2] == ["mine", "good"]
+        assert "bad is left out, it is no workload: ModuleNotFoundError: No module named 'nothing_such'" in done.stderr
+        assert "odd is left out, it is no workload: TypeError: WORKLOAD is 3" in done.stderr
+        asked = run("bad")
+        assert asked.returncode == 2
+        assert "error: bad is no workload: ModuleNotFoundError" in asked.stderr
 
     def test_files_that_cannot_be_written_are_found_before_anything_is_measured(self, tmp_path: Path) -> None:
         for wrong in (["--json", tmp_path], ["--json", ""], ["--json", "/none/x.json"], ["--plot", "/proc/x.PNG"]):

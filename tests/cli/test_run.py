@@ -90,6 +90,7 @@ def assert_same(runner: list[str], place: Path, *arguments: str, **options: str)
         ["./look.py", "-m", "x", "--version", "--", "y", "-h"],
         ["inside/../look.py", "--", "-c"],
         ["link.py"],
+        ["--", "look.py", "--", "a"],
         ["inside"],
         ["look.zip", "a"],
         ["-m", "look", "-c", "x", "--json"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import resource
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from tideloop._bench import workloads
 from tideloop._bench.peers import Peer
 from tideloop._bench.workload import Requests, Served, Started, Workload
 
-__all__ = ["Entry", "Unknown", "all_entries", "load", "select"]
+__all__ = ["Entry", "Unknown", "all_entries", "broken", "load", "select"]
 
 #: What a process has open beside the connections of its workload.
 DESCRIPTORS_BESIDE = 100
@@ -64,21 +65,48 @@ def load(module: str) -> Workload:
     return workload
 
 
-@cache
 def all_entries() -> dict[str, Entry]:
     """Return every workload by its name, folder by folder."""
-    found: dict[str, Entry] = {}
+    return _found()[0]
+
+
+def broken() -> dict[str, str]:
+    """Return the files that are no workloads, and why."""
+    return _found()[1]
+
+
+@cache
+def _found() -> tuple[dict[str, Entry], dict[str, str]]:
+    entries: dict[str, Entry] = {}
+    wrong: dict[str, str] = {}
+    for folder, file, module in _modules(wrong):
+        if file in entries:
+            wrong[f"{folder}/{file}"] = f"another workload is called so, in {entries[file].folder}"
+            continue
+        try:
+            workload = load(module)
+            if not isinstance(workload, Workload):
+                raise TypeError(f"WORKLOAD is {workload!r}")
+            entries[file] = Entry(file, folder, workload, module)
+        except Exception as error:
+            wrong[file] = f"{type(error).__name__}: {error}"
+    return entries, wrong
+
+
+def _modules(wrong: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield folder, file and module of what may be workloads."""
     for folder in pkgutil.iter_modules(workloads.__path__):
-        package = importlib.import_module(f"{workloads.__name__}.{folder.name}")
-        for file in pkgutil.iter_modules(package.__path__):
-            name = f"{package.__name__}.{file.name}"
-            entry = Entry(file.name, folder.name, load(name), name)
-            if file.name in found:
-                raise ImportError(
-                    f"two workloads are called {file.name}: in {found[file.name].folder} and {folder.name}"
-                )
-            found[file.name] = entry
-    return found
+        package = f"{workloads.__name__}.{folder.name}"
+        if not folder.ispkg:
+            wrong[folder.name] = "it lies in none of the folders"
+            continue
+        try:
+            places = importlib.import_module(package).__path__
+        except Exception as error:
+            wrong[folder.name] = f"{type(error).__name__}: {error}"
+            continue
+        for file in pkgutil.iter_modules(places):
+            yield folder.name, file.name, f"{package}.{file.name}"
 
 
 def select(names: list[str]) -> list[Entry]:
@@ -91,6 +119,8 @@ def select(names: list[str]) -> list[Entry]:
             chosen[name] = entries[name]
         elif name in folders:
             chosen |= {entry.name: entry for entry in entries.values() if entry.folder == name}
+        elif name in broken():
+            raise Unknown(f"{name} is no workload: {broken()[name]}")
         else:
             raise Unknown(f"no workload {name!r}: there are {', '.join([*folders, *entries])}")
     return list(chosen.values())

@@ -52,6 +52,8 @@ def _main(options: argparse.Namespace, parser: argparse.ArgumentParser, end: End
         chosen, missing = _peers(options.peers)
     except (catalogue.Unknown, KeyError) as error:
         parser.error(error.args[0])
+    for name, reason in catalogue.broken().items():
+        print(f"{name} is left out, it is no workload: {reason}", file=sys.stderr)
     if options.list:
         return 0 if printed(lambda: _list(entries)) else 1
     if lacking := _missing_extras(options):
@@ -100,7 +102,7 @@ def _peers(text: str | None) -> tuple[list[Peer], dict[str, str]]:
 
 
 def _list(entries: list[Entry]) -> None:
-    width = max(len(entry.name) for entry in entries)
+    width = max((len(entry.name) for entry in entries), default=0)
     for folder in dict.fromkeys(entry.folder for entry in entries):
         print(folder)
         for entry in entries:
