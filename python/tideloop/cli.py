@@ -98,12 +98,17 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peers", metavar="A,B", help="by default asyncio,uvloop,rloop,zuvloop; Tideloop always is one"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter slices: a first look")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, wider intervals: a first look")
     parser.add_argument(
         "--budget", type=_seconds, metavar="S", help="at most so many seconds per workload (60; quick: 6)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture, .png or .svg")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw a picture, .png or .svg; several if there are more than 12 workloads",
+    )
     parser.add_argument("--list", action="store_true", help="say which workloads there are, and measure nothing")
     parser.add_argument("--workers", type=_workers, metavar="N", help="up to so many processes (`bench scaling` alone)")
 
