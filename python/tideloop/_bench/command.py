@@ -150,9 +150,10 @@ def _give(
     from tideloop._bench import report
 
     document = report.document(done, around, chosen, missing) | {"plan": _plan(options).as_json()}
-    complete = printed(lambda: report.show(done, around, missing))
+    complete = True
     if options.json:
         complete &= put(options.json, lambda file: file.write_text(json.dumps(document, indent=1) + "\n"))
+    complete &= printed(lambda: report.show(done, around, missing))
     if options.plot:
         complete &= _draw(document, options.plot)
     return complete

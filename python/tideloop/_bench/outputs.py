@@ -53,14 +53,17 @@ def _claim(path: Path, made: list[Path], seen: dict[tuple[int, int], Path]) -> N
 
 def put(path: Path, write: Callable[[Path], object]) -> bool:
     """Have `write(path)` write the file; return whether it could. If not, say so, and leave no half of it."""
+    whole = False
     try:
         write(path)
+        whole = True
     except OSError as error:
         print(f"{path} was not written: {error.strerror or error}", file=sys.stderr)
-        with suppress(OSError):
-            os.truncate(path, 0)
-        return False
-    return True
+    finally:
+        if not whole:
+            with suppress(OSError):
+                os.truncate(path, 0)
+    return whole
 
 
 def printed(show: Callable[[], object]) -> bool:

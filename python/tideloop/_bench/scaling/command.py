@@ -62,9 +62,10 @@ def main(options: Namespace, end: Ending) -> int:
 
 def _give(options: Namespace, found: dict[str, Any]) -> bool:
     """Write all that was asked for, each by itself; return whether all of it could be written."""
-    complete = printed(lambda: _show(found))
+    complete = True
     if options.json:
         complete &= put(options.json, lambda file: file.write_text(json.dumps(found, indent=1) + "\n"))
+    complete &= printed(lambda: _show(found))
     if options.plot and not found["points"]:
         print(f"nothing was measured: {options.plot} is not drawn", file=sys.stderr)
     elif options.plot:
