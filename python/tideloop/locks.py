@@ -7,9 +7,8 @@ allocates. What asyncio does not have: ``statistics()`` tells who waits.
 from __future__ import annotations
 
 import asyncio.locks
-import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _native
 
@@ -26,40 +25,35 @@ _Barrier = asyncio.locks.Barrier
 _Tasks = tuple["asyncio.Task[Any]", ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class LockStatistics:
+class LockStatistics(NamedTuple):
     """What a lock says of itself: *locked*, and the tasks that wait for it, in the order in which they came."""
 
     locked: bool
     waiting: _Tasks
 
 
-@dataclasses.dataclass(frozen=True)
-class EventStatistics:
+class EventStatistics(NamedTuple):
     """What an event says of itself: *is_set*, and the tasks that wait for it."""
 
     is_set: bool
     waiting: _Tasks
 
 
-@dataclasses.dataclass(frozen=True)
-class ConditionStatistics:
+class ConditionStatistics(NamedTuple):
     """What a condition says of itself: whether its lock is *locked*, and the tasks that wait to be notified."""
 
     locked: bool
     waiting: _Tasks
 
 
-@dataclasses.dataclass(frozen=True)
-class SemaphoreStatistics:
+class SemaphoreStatistics(NamedTuple):
     """What a semaphore says of itself: the permits that are left, and the tasks that wait for one."""
 
     value: int
     waiting: _Tasks
 
 
-@dataclasses.dataclass(frozen=True)
-class BarrierStatistics:
+class BarrierStatistics(NamedTuple):
     """What a barrier says of itself: *parties*, whether it is *broken*, and the tasks that wait at it."""
 
     parties: int

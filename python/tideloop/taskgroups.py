@@ -7,8 +7,7 @@ Counterpart: :mod:`asyncio.taskgroups`. A group is asyncio's to ``isinstance``. 
 from __future__ import annotations
 
 import asyncio.taskgroups
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _native
 
@@ -17,8 +16,7 @@ __all__ = ["TaskGroup"]
 _TaskGroup = asyncio.taskgroups.TaskGroup  # asyncio's own, whatever its name stands for later
 
 
-@dataclasses.dataclass(frozen=True)
-class TaskGroupStatistics:
+class TaskGroupStatistics(NamedTuple):
     """What a task group says of itself.
 
     *tasks*: those that are not done, in the order in which they came. *errors*: how many have failed so far.

@@ -33,6 +33,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        tideloop_sys::ticks::prepare();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::names::prepare(module.py())?;
         crate::event_loop::init(module)?;

@@ -33,6 +33,11 @@ fn source() -> Source {
     *SOURCE.get_or_init(|| counter::calibrate().unwrap_or(CLOCK))
 }
 
+/// Ticks will be wanted later. Where the rate has to be measured, the first to ask for one waits the shorter then.
+pub fn prepare() {
+    counter::prepare();
+}
+
 /// The present tick. Compare two by `wrapping_sub`: a counter may start anywhere.
 #[inline]
 #[must_use]
@@ -67,11 +72,15 @@ mod counter {
     //! The time-stamp counter.
 
     use std::arch::x86_64::{__cpuid, _rdtsc};
+    use std::sync::OnceLock;
 
     use super::{Source, clock};
 
-    /// How long the counter is compared with the clock, once per process. An error of 50 ns at each end makes 0.05 %.
+    /// How long the counter is compared with the clock, at least, once per process. An error of 50 ns at each end makes 0.05 %.
     const CALIBRATION_NS: u64 = 200_000;
+    /// … and how long to see that nothing has changed since [`START`], to a hundredth.
+    const CHECK_NS: u64 = 20_000;
+    const CHECK_FRACTION: u64 = 100;
     /// Pairs of readings at each end, of which the closest counts: the others were interrupted.
     const READINGS: u32 = 5;
 
@@ -80,6 +89,13 @@ mod counter {
     const LEAF_EXTENDED_MAX: u32 = 0x8000_0000;
     const LEAF_MAX: u32 = 0;
     const LEAF_TSC_RATE: u32 = 0x15;
+
+    /// The clock and the counter when the process was told that it would need ticks.
+    static START: OnceLock<(u64, u64)> = OnceLock::new();
+
+    pub(super) fn prepare() {
+        START.get_or_init(read_both);
+    }
 
     #[inline]
     pub(super) fn read() -> u64 {
@@ -114,16 +130,31 @@ mod counter {
 
     /// What the clock says. `None` if the counter did not move as one should.
     fn measured_rate() -> Option<Source> {
-        let (start_ns, start_tick) = read_both();
-        while clock::now_ns() - start_ns < CALIBRATION_NS {
-            std::hint::spin_loop();
-        }
-        let (end_ns, end_tick) = read_both();
-        let ticks = end_tick.checked_sub(start_tick)?;
-        let per_ns_q32 = (u128::from(ticks) << 32) / u128::from(end_ns - start_ns);
-        let per_ns_q32 = u64::try_from(per_ns_q32).ok()?;
+        let since_start = START.get().and_then(|start| rate_between(*start, read_both(), CALIBRATION_NS));
+        let near = |one: u64, other: u64| one.abs_diff(other) < other / CHECK_FRACTION;
+        let per_ns_q32 = match since_start {
+            // A machine that was stopped meanwhile, or is another one now, has another rate.
+            Some(rate) if rate_over(CHECK_NS).is_some_and(|checked| near(rate, checked)) => rate,
+            _ => rate_over(CALIBRATION_NS)?,
+        };
         // Between 100 MHz and 16 GHz: anything else is not a time-stamp counter that can be trusted.
         ((1 << 32) / 10..(1 << 32) * 16).contains(&per_ns_q32).then_some(Source { is_counter: true, per_ns_q32 })
+    }
+
+    /// Watches the counter from now on for some time.
+    fn rate_over(ns: u64) -> Option<u64> {
+        let start = read_both();
+        while clock::now_ns() - start.0 < ns {
+            std::hint::spin_loop();
+        }
+        rate_between(start, read_both(), ns)
+    }
+
+    /// Ticks per nanosecond, in units of 2⁻³², between two moments that are far enough apart.
+    fn rate_between(start: (u64, u64), end: (u64, u64), apart_ns: u64) -> Option<u64> {
+        let ns = end.0.checked_sub(start.0).filter(|ns| *ns >= apart_ns)?;
+        let ticks = end.1.checked_sub(start.1)?;
+        u64::try_from((u128::from(ticks) << 32) / u128::from(ns)).ok()
     }
 
     /// The clock and the counter at one moment, as nearly as can be had.
@@ -146,6 +177,8 @@ mod counter {
     //! The generic timer's virtual counter, which every arm64 system lets programs read.
 
     use super::Source;
+
+    pub(super) const fn prepare() {}
 
     #[inline]
     pub(super) fn read() -> u64 {
@@ -170,6 +203,8 @@ mod counter {
     //! No counter is known here.
 
     use super::{Source, clock};
+
+    pub(super) const fn prepare() {}
 
     pub(super) fn read() -> u64 {
         clock::now_ns()

@@ -39,6 +39,13 @@ fn ticks_run_at_the_rate_they_say() {
 }
 
 #[test]
+fn ticks_that_were_prepared_run_at_the_same_rate() {
+    ticks::prepare();
+    thread::sleep(Duration::from_millis(5));
+    ticks_run_at_the_rate_they_say();
+}
+
+#[test]
 fn the_bound_on_ticks_comes_before_the_deadline_and_close_to_it() {
     let (ns, ticks) = measure(50_000_000);
     let bound = ticks::at_most_in(ns);
