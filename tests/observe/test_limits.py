@@ -227,8 +227,8 @@ def test_what_a_thread_takes_for_others_is_nobodys(world):
     async def main() -> list[None]:
         with ThreadPool(1) as pool:
             named = pool.with_options(name="a name")
-            first = await asyncio.gather(*[user() for _ in range(3)], named.run(lock.acquire))
-            return [*first, await named.run(lock.release)]
+            by_users = await asyncio.gather(*[user() for _ in range(3)])
+            return [*by_users, await named.run(lock.acquire), await named.run(lock.release)]
 
     with watching(victim=True) as found:
         assert run(world, main)[:4] == [None, None, None, True]
