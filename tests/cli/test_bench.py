@@ -30,6 +30,7 @@ from tideloop._bench.results import Result
 from tideloop._bench.workload import Operations
 
 BENCH = [sys.executable, "-m", "tideloop.cli", "bench"]
+draws = pytest.mark.skipif(find_spec("matplotlib") is None, reason="the picture is drawn by matplotlib")
 SHORT = Plan(slice_s=0.01, rounds_min=3, narrow=1.0, budget_s=5.0)
 
 
@@ -59,7 +60,7 @@ def one_processor() -> Iterator[None]:
 
 
 class TestCommand:
-    @pytest.mark.skipif(find_spec("matplotlib") is None, reason="the picture is drawn by matplotlib")
+    @draws
     def test_it_measures_and_writes_table_json_and_picture(self, tmp_path: Path) -> None:
         figures, picture = tmp_path / "figures.json", tmp_path / "picture.svg"
         files = ("--json", figures, "--plot", picture)
@@ -146,13 +147,21 @@ class TestCommand:
         assert asked.returncode == 2
         assert "error: bad is no workload: ModuleNotFoundError" in asked.stderr
 
-    def test_files_that_cannot_be_written_are_found_before_anything_is_measured(self, tmp_path: Path) -> None:
-        for wrong in (["--json", tmp_path], ["--json", ""], ["--json", "/none/x.json"], ["--plot", "/proc/x.PNG"]):
-            done = bench("sleep0", *wrong)
-            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-            assert "cannot be written" in done.stderr
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            ("--json", "."),
+            ("--json", ""),
+            ("--json", "/none/x.json"),
+            pytest.param(("--plot", "/proc/x.PNG"), marks=draws),
+        ],
+    )
+    def test_files_that_cannot_be_written_are_found_before_anything_is_measured(self, wrong: tuple[str, str]) -> None:
+        done = bench("sleep0", *wrong)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "cannot be written" in done.stderr
 
-    @pytest.mark.skipif(find_spec("matplotlib") is None, reason="the picture is drawn by matplotlib")
+    @draws
     def test_a_full_disk_takes_one_file_and_leaves_the_others(self, tmp_path: Path) -> None:
         files = ("--json", "/dev/full", "--plot", tmp_path / "picture.SVG")
         done = bench("sleep0", "--quick", "--budget", "0.1", "--peers", "asyncio", *files)
@@ -161,6 +170,7 @@ class TestCommand:
         assert "<svg" in (tmp_path / "picture.SVG").read_text()
         assert "Tideloop+" in done.stdout
 
+    @draws
     def test_a_run_that_measured_nothing_is_no_success(self, tmp_path: Path) -> None:
         program = "from tideloop._bench.catalogue import Entry; Entry.why_missing = lambda self: 'no reason'; "
         program += "import sys; from tideloop.cli import main; sys.exit(main())"

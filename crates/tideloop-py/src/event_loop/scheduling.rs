@@ -87,6 +87,11 @@ impl EventLoop {
         Ok(timer)
     }
 
+    /// Whether other threads have left something that the loop has not looked at yet.
+    pub fn has_mail(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
     /// Takes the oldest thing out of the inbox.
     #[inline]
     pub(super) fn take_from_inbox(&self, py: Python<'_>) -> Option<Arrival> {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefMethods;
 use tideloop_core::wait_graph::{Because, Cycle, Party, Surroundings, Wait, blockers_of, cycle_through};
@@ -15,6 +16,7 @@ use super::held::{HELD, Tag, Tagged, task_that_holds};
 use super::party::{is_task, task_party, thread_party};
 use super::takes_a_victim;
 use super::waits::{Detail, KNOWN, doom_one_of, shown_wait};
+use crate::event_loop::EventLoop;
 use crate::names;
 
 /// The cycle through a party, if there is one that cannot end by itself and has not been reported. `runs`: the party is
@@ -60,6 +62,13 @@ fn thread_that_runs(thread: Option<u64>, scheduler: &Bound<'_, PyAny>) -> Option
         let runs_it = |detail: &&Detail| detail.scheduler.as_ref().is_some_and(|running| running.is(scheduler));
         known.details.values().find(runs_it).map(|detail| detail.party)
     })
+}
+
+/// Whether a loop of ours that the task belongs to has not looked yet at what other threads have left: perhaps that
+/// cancels it.
+fn has_mail(task: &Bound<'_, PyAny>) -> bool {
+    let event_loop = task.call_method0(intern!(task.py(), "get_loop"));
+    event_loop.is_ok_and(|event_loop| EventLoop::of(&event_loop).is_some_and(|ours| ours.get().has_mail()))
 }
 
 /// Who has been given this and has not run since, so that the tag does not name it.
@@ -165,6 +174,9 @@ impl<'py> Around<'py> {
     }
 
     fn is_parked(&self, task: &Bound<'py, PyAny>) -> bool {
+        if has_mail(task) {
+            return false;
+        }
         let answer = names::task_is_parked(self.py).and_then(|asks| asks.call1((task,))?.is_truthy());
         answer.unwrap_or(false)
     }
