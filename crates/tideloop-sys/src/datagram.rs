@@ -100,9 +100,9 @@ mod batch {
         /// EAGAIN when none has come; what an earlier datagram met with, such as ECONNREFUSED.
         pub fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
             let headers = self.headers.headers.as_mut_ptr();
-            // SAFETY: as many headers as are said to be there, each with the memory that it names, all owned by `self`
-            // and used by nobody else during the call.
             let count =
+                // SAFETY: as many headers as are said to be there, each with the memory that it names, all owned by
+                // `self` and used by nobody else during the call.
                 unsafe { libc::recvmmsg(fd, headers, BATCH_MAX as u32, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
             usize::try_from(count).map_err(|_| io::Error::last_os_error())
         }

@@ -40,17 +40,19 @@ pub(super) fn search(py: Python<'_>, start: Party, runs: bool) -> Option<Vec<Mem
 fn something_ends(py: Python<'_>, members: &[Member]) -> PyResult<bool> {
     let stands = |thread: Party| members.iter().any(|member| member.party == thread);
     let tasks = members.iter().filter_map(|member| member.task.as_ref());
-    let tasks: Vec<_> = tasks.filter(|task| !loop_thread(py, task).is_some_and(stands)).collect();
+    let loop_thread = |task: &Py<PyAny>| needs_of(task.bind(py)).ok()?.1;
+    let tasks: Vec<_> = tasks.filter(|task| !loop_thread(task).is_some_and(stands)).collect();
     let waits = members.iter().filter_map(|member| shown_wait(py, member.serial?));
     let wanted: Vec<_> = waits.map(|(object, ..)| object).collect();
     names::something_ends(py)?.call1((tasks, wanted))?.extract()
 }
 
-/// The thread that runs a task's loop, without which no timeout of it ends anything.
-fn loop_thread(py: Python<'_>, task: &Py<PyAny>) -> Option<Party> {
-    let answer = names::task_needs(py).ok()?.call1((task,)).ok()?;
-    let (_, thread, scheduler): (Py<PyAny>, Option<u64>, Bound<'_, PyAny>) = answer.extract().ok()?;
-    thread_that_runs(thread, &scheduler)
+/// What a task needs to go on, besides locks: the task that it awaits, and the thread that runs its loop, without which no
+/// timeout of it ends anything either.
+fn needs_of<'py>(task: &Bound<'py, PyAny>) -> PyResult<(Option<Bound<'py, PyAny>>, Option<Party>)> {
+    let answer = names::task_needs(task.py())?.call1((task,))?;
+    let (awaited, thread, scheduler): (Option<Bound<'py, PyAny>>, Option<u64>, Bound<'py, PyAny>) = answer.extract()?;
+    Ok((awaited, thread_that_runs(thread, &scheduler)))
 }
 
 /// The thread that runs an event loop, or trio: the loop may know it, and if that thread waits, so do we.
@@ -162,10 +164,8 @@ impl<'py> Around<'py> {
 
     /// Whom a task needs: the task that it awaits, the thread of its loop.
     fn needs(&mut self, task: &Bound<'py, PyAny>) -> PyResult<Vec<Party>> {
-        let answer = names::task_needs(self.py)?.call1((task,))?;
-        let (awaited, thread, scheduler): (Option<Bound<'py, PyAny>>, Option<u64>, Bound<'py, PyAny>) =
-            answer.extract()?;
-        let mut needs: Vec<Party> = thread_that_runs(thread, &scheduler).into_iter().collect();
+        let (awaited, thread) = needs_of(task)?;
+        let mut needs: Vec<Party> = thread.into_iter().collect();
         if let Some(awaited) = awaited {
             needs.push(task_party(&awaited));
             self.tasks.insert(task_party(&awaited), awaited);
