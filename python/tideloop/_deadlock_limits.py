@@ -44,6 +44,8 @@ def something_ends(tasks: list[Any], wanted: list[Any]) -> bool:
         with_it = _with_those_who_await(task)
         if any(map(_has_anyio_deadline, with_it)) or _is_timed(with_it, task.get_loop()):
             return True
+        if _goes_on(with_it, tasks):
+            return True
         path += with_it
     targets = {id(target) for target in (*path, *wanted)}
     if any(_is_about(_parts_of(timer), targets) for timer in threading.enumerate()):
@@ -77,6 +79,24 @@ def _is_timed(path: list[Any], event_loop: Any) -> bool:
     return isinstance(event_loop, EventLoop) and any(
         found is each for found in gc.get_referents(event_loop) for each in path if not hasattr(each, "get_coro")
     )
+
+
+def _goes_on(path: list[Any], members: list[Any]) -> bool:
+    """Whether one of those who await will run next: a limit has cancelled it, perhaps, and it cancels what it awaits."""
+    others = [found for found in path if not any(found is member for member in members)]
+    if any(hasattr(found, "get_coro") and _is_to_run(found) for found in others):
+        return True
+    # Futures that are done have told those who wait for them, and no longer know them.
+    done = [found for found in others if found.done()]
+    if not done:
+        return False
+    waiters = [getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(path[0].get_loop())]
+    return any(found is waiter for found in done for waiter in waiters)
+
+
+def _is_to_run(task: Any) -> bool:
+    waiter = getattr(task, "_fut_waiter", None)
+    return not task.done() and (waiter is None or waiter.done())
 
 
 def _limits(timeout: Any, path: list[Any]) -> bool:

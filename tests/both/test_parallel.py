@@ -55,17 +55,37 @@ def test_a_sequence_goes_on_when_a_process_has_ended():
 
 def test_programs_are_nested():
     printed = []
+
+    def thread(what, before):
+        def process():
+            wait_until(lambda: printed[-1] == before)
+            printed.append(what)
+            return what
+
+        return process
+
+    def task(what, before):
+        async def process():
+            while printed[-1] != before:
+                await asyncio.sleep(0.001)
+            printed.append(what)
+            return what
+
+        return process
+
     program = Sequence(
         lambda: printed.append("begin"),
+        # The two go on side by side, each at the other's word.
         Parallel(
-            Sequence(after(0.05, "a1", printed), after(0.05, "a2", printed)),
-            Sequence(after_in_task(0.02, "b1", printed), after_in_task(0.055, "b2", printed)),
+            Sequence(thread("a1", before="b1"), thread("a2", before="b2")),
+            Sequence(task("b1", before="begin"), task("b2", before="a1")),
         ),
         lambda: printed.append("end"),
     )
     assert program.run() == [None, [["a1", "a2"], ["b1", "b2"]], None]
     assert printed == ["begin", "b1", "a1", "b2", "a2", "end"]
     # It can be run again.
+    printed.clear()
     assert program.run() == [None, [["a1", "a2"], ["b1", "b2"]], None]
     assert repr(program) == "<Sequence of 3 processes>"
 

@@ -115,6 +115,8 @@ def test_channel_that_finds_no_descriptor_raises_and_leaves_nothing(loop, loop_k
         if warm.exception() is None:
             made = warm.result()
             (made[0] if isinstance(made, tuple) else made).close()
+        # A child is killed at once and reaped when it is dead.
+        await until(lambda: not any("pidfd" in name for name in descriptors().values()))
         await asyncio.sleep(0.01)
         before = descriptors()
         with free_descriptors():
@@ -123,8 +125,7 @@ def test_channel_that_finds_no_descriptor_raises_and_leaves_nothing(loop, loop_k
             assert caught.value.errno == errno.EMFILE
             await goes_on(*other)
         del caught
-        await asyncio.sleep(0.01)
-        assert descriptors() == before
+        await until(lambda: descriptors() == before)
         other[0].abort()
         await gone(other[1])
         other[2].close()
@@ -138,7 +139,7 @@ def test_child_that_finds_some_descriptors_raises_or_runs_and_leaves_nothing(loo
     async def main():
         warm = await asyncio.create_subprocess_exec(*CAT, stdin=-1, stdout=-1, stderr=-1)
         await warm.communicate(b"")
-        await asyncio.sleep(0.01)
+        await until(lambda: not any("pidfd" in name for name in descriptors().values()))
         before = descriptors()
         with free_descriptors(count):
             try:

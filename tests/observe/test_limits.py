@@ -67,10 +67,13 @@ TOGETHER = [in_a_group, in_our_group, gathered, gathered_by_us, waited_for, nest
 @pytest.mark.parametrize("together", TOGETHER)
 @asyncio_worlds
 @pytest.mark.parametrize("limit", ["asyncio.timeout", "tideloop.timeout", "asyncio.wait_for", "tideloop.wait_for"])
-def test_a_limit_around_those_who_wait_for_each_other_ends_it(together, world, limit):
+@pytest.mark.parametrize("is_over", [False, True], ids=["", "over"])
+def test_a_limit_around_those_who_wait_for_each_other_ends_it(together, world, limit, is_over):
     async def main() -> None:
         a, b = Lock(), Lock()
         package = asyncio if limit.startswith("asyncio") else tideloop
+        if is_over:  # when the loop next looks: what it cancels has yet to run
+            asyncio.get_running_loop().call_later(0.01, time.sleep, 0.2)
         with pytest.raises(TimeoutError):
             if limit.endswith("wait_for"):
                 await package.wait_for(together(a, b), 0.15)

@@ -53,6 +53,10 @@ def test_a_watch_whose_thread_has_ended_anyway_starts_another(pool, monkeypatch)
         patched.setattr(_thread_deadlines, "_expire", fail)
         hasty.submit(stop.wait, 10)
         wait_until(lambda: not _thread_deadlines._watch._running)
+    # It still has to tell how it ended.
+    for thread in threading.enumerate():
+        if thread.name == "tideloop-deadlines":
+            thread.join(10)
     with pytest.raises(TimeoutError):
         hasty.submit(stop.wait, 10).result(5)
     stop.set()
