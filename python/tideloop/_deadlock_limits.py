@@ -82,7 +82,7 @@ def _is_timed(path: list[Any], event_loop: Any) -> bool:
 
 
 def _goes_on(path: list[Any], members: list[Any]) -> bool:
-    """Whether one of those who await will run next: a limit has cancelled it, perhaps, and it cancels what it awaits."""
+    """Whether one of those who await runs next: a limit has cancelled it, perhaps, and it cancels what it awaits."""
     others = [found for found in path if not any(found is member for member in members)]
     if any(hasattr(found, "get_coro") and _is_to_run(found) for found in others):
         return True
