@@ -18,7 +18,7 @@ from typing import Any
 CHECKS = ("tasks", "handles", "descriptors", "threads", "children", "signals", "reports", "running loop", "policy")
 
 # A thread whose join() has returned, and a child that was waited for, may be in /proc for a moment longer.
-SETTLE_S_MAX = 1.0
+SETTLE_S_MAX = 5.0
 
 
 class _Reports(logging.Handler):

@@ -178,12 +178,12 @@ async def main():
     asked = set()
     while len(asked) < 3:
         asked.add((await loop.run_in_executor(None, name_server.recv, 512))[12:])
-    print("asked at once", loop.time() - start < 0.9)
+    print("asked at once", loop.time() - start < 1.9)  # one after the other, it takes 2 s
     while not all(lookup.done() for lookup in lookups):
         await asyncio.sleep(0.001)
         ticks += 1
     print("went on", ticks > 50)
-    print({type(lookup.exception()).__name__ for lookup in lookups}, loop.time() - start < 2)
+    print({type(lookup.exception()).__name__ for lookup in lookups}, loop.time() - start < 2.9)
     hung = loop.create_task(loop.getaddrinfo("four.example.", 80))
     await loop.run_in_executor(None, name_server.recv, 512)
     hung.cancel()
