@@ -116,9 +116,12 @@ TIMERS = {
 
 @pytest.mark.parametrize("timer", TIMERS.values(), ids=TIMERS)
 @asyncio_worlds
-def test_a_timer_that_will_cancel_one_of_them_is_a_limit(world, timer):
+@pytest.mark.parametrize("is_over", [False, True], ids=["", "over"])
+def test_a_timer_that_will_cancel_one_of_them_is_a_limit(world, timer, is_over):
     async def main() -> None:
         a, b = Lock(), Lock()
+        if is_over:
+            asyncio.get_running_loop().call_later(0.01, time.sleep, 0.2)
         tasks = [asyncio.ensure_future(hold_and_take(a, b)), asyncio.ensure_future(hold_and_take(b, a))]
         timer(asyncio.get_running_loop(), tasks[0])
         assert await tasks[1] is None
