@@ -172,6 +172,21 @@ def test_it_is_a_mutable_set_with_copies_of_its_own():
         ConcurrentSet().pop()
 
 
+def test_a_set_is_looked_for_as_the_frozenset_that_it_equals():
+    ours = ConcurrentSet([frozenset({1}), frozenset({2})])
+    assert {1} in ours
+    assert {3} not in ours
+    assert ours.discard({1})
+    assert not ours.discard({1})
+    ours.remove({2})
+    with pytest.raises(KeyError) as caught:
+        ours.remove({2})
+    assert (len(ours), caught.value.args) == (0, ({2},))
+    for look in (ours.__contains__, ours.discard, ours.remove):
+        with pytest.raises(TypeError, match="unhashable"):
+            look([])
+
+
 def test_it_may_contain_itself_for_its_text_and_for_the_collector():
     class Holder:
         def __repr__(self):

@@ -1,10 +1,10 @@
 //! `ConcurrentSet`: a set whose operations are one step each to all other threads.
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::PyKeyError;
+use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList, PySet, PyTuple};
+use pyo3::types::{PyFrozenSet, PyIterator, PyList, PySet, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::guarded::Guarded;
@@ -45,6 +45,16 @@ impl ConcurrentSet {
     }
 }
 
+/// What stands for an element that is looked for: for a set, as in `set`, the frozenset that is equal to it.
+fn looked_for<'py>(element: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = element.py();
+    let unhashable = |error: PyErr| error.is_instance_of::<PyTypeError>(py);
+    if element.is_instance_of::<PySet>() && element.hash().is_err_and(unhashable) {
+        return py.get_type::<PyFrozenSet>().call1((element,));
+    }
+    Ok(element.clone())
+}
+
 #[pymethods]
 impl ConcurrentSet {
     #[new]
@@ -71,7 +81,8 @@ impl ConcurrentSet {
 
     /// Remove an element; whether it was there.
     fn discard(&self, py: Python<'_>, element: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.0.with(py, |set| set.discard(element))
+        let element = looked_for(element)?;
+        self.0.with(py, |set| set.discard(&element))
     }
 
     /// Remove an element; KeyError if it is not there.
@@ -223,7 +234,8 @@ impl ConcurrentSet {
     }
 
     fn __contains__(&self, py: Python<'_>, element: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.0.with(py, |set| set.contains(element))
+        let element = looked_for(element)?;
+        self.0.with(py, |set| set.contains(&element))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
