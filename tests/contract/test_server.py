@@ -19,15 +19,19 @@ SERVE_FOREVER_CLOSES_CLIENTS = "close_clients" in inspect.getsource(asyncio.Serv
 
 
 class Collects:
-    """A protocol factory that keeps what it made."""
+    """A factory of protocols that keeps them."""
 
-    def __init__(self, cls=Recorder):
-        self.cls = cls
-        self.made = []
+    def __init__(self):
+        self._protocols = []
 
     def __call__(self):
-        self.made.append(self.cls())
-        return self.made[-1]
+        self._protocols.append(Recorder())
+        return self._protocols[-1]
+
+    @property
+    def made(self):
+        """Those whose connections are made, too, which is a turn later."""
+        return [protocol for protocol in self._protocols if protocol.transport is not None]
 
 
 async def dial(server, index=0):
@@ -446,9 +450,11 @@ def test_serve_forever_serves_until_it_is_cancelled(loop):
 
 def test_protocol_factory_that_raises_is_reported_and_the_server_goes_on(loop):
     class Factory(Collects):
+        raised = False
+
         def __call__(self):
-            if not self.made:
-                self.made.append(None)
+            if not self.raised:
+                self.raised = True
                 raise LookupError("no protocol")
             return super().__call__()
 
@@ -456,11 +462,10 @@ def test_protocol_factory_that_raises_is_reported_and_the_server_goes_on(loop):
         factory = Factory()
         server = await loop.create_server(factory, LOCAL, 0)
         first = await dial(server)
-        await until(lambda: factory.made)
-        await until(lambda: seen)
+        await until(lambda: factory.raised and seen)
         second = await dial(server)
-        await until(lambda: len(factory.made) == 2)
-        await finish(server, factory.made[1])
+        await until(lambda: factory.made)
+        await finish(server, *factory.made)
         first.close()
         second.close()
 
