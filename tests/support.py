@@ -143,6 +143,22 @@ class Recorder(asyncio.Protocol):
         self.lost = exc
 
 
+class Collects:
+    """A factory of recorders that keeps them."""
+
+    def __init__(self) -> None:
+        self._protocols: list[Recorder] = []
+
+    def __call__(self) -> Recorder:
+        self._protocols.append(Recorder())
+        return self._protocols[-1]
+
+    @property
+    def made(self) -> list[Recorder]:
+        """Those whose connections are made, too, which is a turn later."""
+        return [protocol for protocol in self._protocols if protocol.transport is not None]
+
+
 class BufferedRecorder(asyncio.BufferedProtocol):
     """The same for a protocol that hands out its own buffer."""
 

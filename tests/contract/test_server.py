@@ -10,28 +10,12 @@ import warnings
 
 import pytest
 
-from support import Recorder, gone, receive_all, reports, until
+from support import Collects, Recorder, gone, receive_all, reports, until
 
 LOCAL = "127.0.0.1"
 
 # Recent versions close the clients when serve_forever is cancelled; the others wait for them, or do not (before 3.12).
 SERVE_FOREVER_CLOSES_CLIENTS = "close_clients" in inspect.getsource(asyncio.Server.serve_forever)
-
-
-class Collects:
-    """A factory of protocols that keeps them."""
-
-    def __init__(self):
-        self._protocols = []
-
-    def __call__(self):
-        self._protocols.append(Recorder())
-        return self._protocols[-1]
-
-    @property
-    def made(self):
-        """Those whose connections are made, too, which is a turn later."""
-        return [protocol for protocol in self._protocols if protocol.transport is not None]
 
 
 async def dial(server, index=0):
