@@ -117,8 +117,10 @@ def test_whoever_waits_is_told_of_an_end(kind: str, how: str) -> None:
         with pytest.raises(BrokenBarrierError):
             barrier.wait()
         barrier.reset()
-    others = [Party("thread", come, barrier) for _ in range(2)]
-    until(lambda: barrier.n_waiting == 2)
+    others = []
+    for count in (1, 2):
+        others.append(Party("thread", come, barrier))
+        until(lambda: barrier.n_waiting == count)  # noqa: B023 (used at once)
     assert barrier.wait() == 2
     assert [party.result() for party in others] == [0, 1]
 

@@ -201,7 +201,7 @@ def test_a_full_channel_holds_its_sender_until_there_is_room(world: World):
             sent.append(value)
 
     async def receive(here: Here):
-        while len(channel) < 1:
+        while not sent:
             await here.pause(0.001)
         await here.pause(0.03)
         assert sent == [0]

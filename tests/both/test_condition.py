@@ -58,9 +58,20 @@ def test_a_wait_that_is_over_returns_false_with_the_lock(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wait_whose_time_is_up_waits_on_for_the_lock(kind: str) -> None:
-    condition = Condition(Lock())
-    party = Party(kind, wait_once, condition, 0.05)
-    until(lambda: waiting(condition) == 1)
+    lock = Lock(fair=True)
+    condition = Condition(lock)
+
+    async def body() -> Any:
+        await wait(condition.acquire())
+        try:
+            until(lambda: waiting(lock) == 1)
+            # The lock goes to the one in line as this wait begins: it is held by that one when the time is up.
+            return await wait(condition.wait(0.05))
+        finally:
+            condition.release()
+
+    party = Party(kind, body)
+    until(lock.locked)
     with condition:
         until(lambda: waiting(condition) == 0)
         assert party.is_alive()

@@ -186,7 +186,7 @@ def test_all_failures_are_raised_together_when_nothing_runs_any_more(loop_name):
         raise KeyError("thread")
 
     def runs_on():
-        time.sleep(0.05)
+        wait_until(lambda: ended)
         ended.append("thread")
         raise ValueError("late")
 

@@ -272,8 +272,8 @@ def test_a_signal_handler_that_raises_ends_the_wait_and_leaves_nobody_waiting():
     before = signal.signal(signal.SIGUSR1, stop)
     try:
         timer = threading.Timer(0.05, signal.pthread_kill, [threading.main_thread().ident, signal.SIGUSR1])
-        timer.start()
         with pytest.raises(Stop):
+            timer.start()  # in here, since it may be over before the wait begins
             q.get()
         timer.join()
     finally:
@@ -298,7 +298,11 @@ def test_ctrl_c_ends_a_wait_at_once_and_the_queue_goes_on():
         from tideloop.sync import Queue
         signal.signal(signal.SIGINT, signal.default_int_handler)
         q = Queue()
-        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+        def interrupt():
+            while "1 getting" not in repr(q):
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
         began = time.monotonic()
         try:
             q.get()

@@ -15,7 +15,7 @@ from channel_support import Here, World, in_every_world, on_every_loop, run_on
 
 from tideloop.channels import Channel, Closed, select
 
-ROUNDS = 10_000
+ROUNDS = 20_000
 
 
 # --- what one caller sees -----------------------------------------------------------------------------------------

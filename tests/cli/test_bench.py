@@ -28,11 +28,13 @@ from tideloop._bench import catalogue, environment, measure, peers
 from tideloop._bench.catalogue import Entry
 from tideloop._bench.measure import Plan
 from tideloop._bench.results import Result
+from tideloop._bench.scaling import serial_share
 from tideloop._bench.workload import Operations
 
 BENCH = [sys.executable, "-m", "tideloop.cli", "bench"]
 draws = pytest.mark.skipif(find_spec("matplotlib") is None, reason="the picture is drawn by matplotlib")
-SHORT = Plan(slice_s=0.01, rounds_min=3, narrow=1.0, budget_s=5.0)
+# The budget is for a machine that is busy: most end long before, as soon as there are three rounds.
+SHORT = Plan(slice_s=0.01, rounds_min=3, narrow=1.0, budget_s=30.0)
 
 
 def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -259,10 +261,10 @@ class TestMeasuring:
         assert result.rounds >= 3
 
     def test_crashes_hangs_and_what_tideloop_lacks_are_failures(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(measure, "SLICE_LIMIT_S", 1.0)
+        monkeypatch.setattr(measure, "SLICE_LIMIT_S", 3.0)
         result = measured("crash")
         assert result.failed == {
-            "asyncio": "no answer for 1 s: it hangs",
+            "asyncio": "no answer for 3 s: it hangs",
             "tideloop": "it crashed: signal SIGSEGV",
             "tideloop+": "NotImplementedError: no such thing",
         }
@@ -347,5 +349,6 @@ def test_scaling_counts_every_job_and_fits_a_share(tmp_path: Path) -> None:
     assert [len(point["rounds"]) for point in document["points"]] == [3, 3]
     assert len(document["environment"]["load_before"]) == 3
     if document["processors"] > 1:
-        assert 0 <= document["serial_share"] <= 1.5
+        # On a machine that is busy elsewhere two workers may do less than one did a moment before.
+        assert document["serial_share"] == pytest.approx(serial_share({2: document["points"][1]["speed_up"]}))
         assert "serial share" in done.stdout

@@ -31,9 +31,10 @@ QUICK = ["--peers", "asyncio", "--quick", "--budget", "0.1"]
 NAMES = "aiohttp_server aiohttp_client dns subprocess_storm startup import_time".split()
 
 
+@pytest.mark.timeout(5 * WAIT_S)  # twelve seconds on a quiet machine
 def test_applications_are_measured_on_asyncio_and_on_tideloop(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tideloop.cli", "bench", *NAMES, *QUICK, "--json", str(tmp_path / "figures")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * WAIT_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=4 * WAIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     measured = json.loads((tmp_path / "figures").read_text())["workloads"]
     assert list(measured) == NAMES

@@ -48,14 +48,15 @@ def server(answers: list[bytes]) -> Iterator[str]:
                 thread.join(WAIT_S)
 
 
-def load(url: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", str(LOAD), url, "--connections", "1", "--seconds", "0.05", "--warm-up", "0.01"]
+def load(url: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(LOAD), url, "--connections", "1", "--warm-up", "0.01"]
+    command += ["--seconds", str(seconds)]
     return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
 
 
 def test_load_counts_right_answers() -> None:
     with server([RIGHT]) as url:
-        done = load(url)
+        done = load(url, 1.0)  # enough for more than ten requests, although both sides may stand still for a while
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
     assert result["requests"] > 10
@@ -73,7 +74,7 @@ def test_load_counts_right_answers() -> None:
 )
 def test_load_fails_on_a_wrong_answer(wrong: bytes) -> None:
     with server([RIGHT, RIGHT, RIGHT, wrong]) as url:
-        done = load(url)
+        done = load(url, 10.0)  # it ends at the wrong answer
     assert done.returncode == 1
     assert done.stderr.startswith("load: instead of")
 
@@ -81,7 +82,7 @@ def test_load_fails_on_a_wrong_answer(wrong: bytes) -> None:
 def test_demo_measures_what_is_there_and_names_what_is_not(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="the demo serves an aiohttp application")
     picture = tmp_path / "demo.png"
-    command = [sys.executable, "-m", "tideloop._demo", "--seconds", "0.1", "--rounds", "1", "--connections", "4"]
+    command = [sys.executable, "-m", "tideloop._demo", "--seconds", "0.5", "--rounds", "1", "--connections", "4"]
     command += ["--route", "/", "--app", str(EXAMPLES / "aiohttp_app.py"), "--output", str(picture), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr

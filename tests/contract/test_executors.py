@@ -9,6 +9,8 @@ import threading
 
 import pytest
 
+from support import until
+
 
 def test_default_executor_runs_a_function_in_another_thread(loop):
     async def main():
@@ -114,19 +116,21 @@ def test_loop_turns_while_a_thread_works(loop):
 
 def test_cancelling_the_wait_does_not_stop_the_thread(loop):
     async def main():
-        release, ended = threading.Event(), threading.Event()
+        started, release, ended = threading.Event(), threading.Event(), threading.Event()
 
         def work():
+            started.set()
             release.wait(10)
             ended.set()
 
         task = asyncio.ensure_future(loop.run_in_executor(None, work))
-        await asyncio.sleep(0.005)
+        # Before a thread has taken it, the work itself would be cancelled.
+        await until(started.is_set)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         release.set()
-        await asyncio.to_thread(ended.wait, 10)
+        assert await asyncio.to_thread(ended.wait, 10)
 
     loop.run_until_complete(main())
 

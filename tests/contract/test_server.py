@@ -108,10 +108,6 @@ def test_same_host_twice_listens_once(loop):
 
 
 def test_dual_stack_shares_one_port_between_the_families(loop):
-    with socket.socket() as probe:
-        probe.bind((LOCAL, 0))
-        port = probe.getsockname()[1]
-
     async def main():
         server = await loop.create_server(Recorder, ["127.0.0.1", "::1"], port)
         assert {sock.family for sock in server.sockets} == {socket.AF_INET, socket.AF_INET6}
@@ -119,7 +115,13 @@ def test_dual_stack_shares_one_port_between_the_families(loop):
         assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
         await finish(server)
 
-    loop.run_until_complete(main())
+    # Keeps the port from all other programs, in both families: who wants it as well has to say that it may be shared.
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("::", 0))
+        port = probe.getsockname()[1]
+        loop.run_until_complete(main())
 
 
 def test_given_socket_is_used(loop):

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import threading
 
 import pytest
@@ -96,9 +95,6 @@ def test_loops_in_one_thread_take_turns(make_loop):
 
 
 def test_loops_in_two_threads_talk_over_a_connection(make_loop):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = listener.getsockname()
-
     def serve(started, stop):
         loop = make_loop()
 
@@ -108,9 +104,9 @@ def test_loops_in_two_threads_talk_over_a_connection(make_loop):
             writer.close()
 
         async def main():
-            server = await asyncio.start_server(echo, *address)
+            server = await asyncio.start_server(echo, "127.0.0.1", 0)
             done = asyncio.Event()
-            stop.append((loop, done))
+            stop.append((loop, done, server.sockets[0].getsockname()))
             started.set()
             await done.wait()
             await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
@@ -124,6 +120,7 @@ def test_loops_in_two_threads_talk_over_a_connection(make_loop):
     thread = threading.Thread(target=serve, args=(started, stop))
     thread.start()
     assert started.wait(10)
+    serving_loop, done, address = stop[0]
     loop = make_loop()
 
     async def main():
@@ -134,7 +131,6 @@ def test_loops_in_two_threads_talk_over_a_connection(make_loop):
         await writer.wait_closed()
 
     loop.run_until_complete(main())
-    serving_loop, done = stop[0]
     serving_loop.call_soon_threadsafe(done.set)
     thread.join()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import math
 import time
 
@@ -12,9 +13,10 @@ from support import turn
 
 def test_timers_run_in_the_order_of_their_deadlines(loop):
     ran = []
+    now = loop.time()  # one for all: the machine may stand still between two calls
     for delay in (0.03, 0.01, 0.02):
-        loop.call_later(delay, ran.append, delay)
-    loop.call_later(0.04, loop.stop)
+        loop.call_at(now + delay, ran.append, delay)
+    loop.call_at(now + 0.04, loop.stop)
     loop.run_forever()
     assert ran == [0.01, 0.02, 0.03]
 
@@ -253,8 +255,9 @@ def test_none_is_refused_by_name(loop):
 
 @pytest.mark.parametrize("value", [1, True, 0.5])
 def test_integers_and_floats_are_times(loop, value):
+    before = loop.time()
     handle = loop.call_later(value, print)
-    assert loop.time() < handle.when() <= loop.time() + value
+    assert before < handle.when() <= loop.time() + value
     handle.cancel()
 
 
@@ -295,17 +298,24 @@ def test_sleep_returns_its_result_and_negative_ones_too(loop):
 
 
 def test_sleeps_end_in_the_order_of_their_lengths(loop):
-    ran = []
+    ran, begun = [], []
+    delays = (0.03, 0.02, 0.01, 0)
 
-    async def sleeper(delay):
-        await asyncio.sleep(delay)
-        ran.append(delay)
+    async def sleeper(number):
+        begun.append(loop.time())
+        await asyncio.sleep(delays[number])
+        ran.append(number)
 
     async def main():
-        await asyncio.gather(*map(sleeper, (0.03, 0.02, 0.01, 0)))
+        sleepers = [asyncio.ensure_future(sleeper(number)) for number in range(4)]
+        loop.call_soon(lambda: begun.append(loop.time()))
+        await asyncio.gather(*sleepers)
 
     loop.run_until_complete(main())
-    assert ran == [0, 0.01, 0.02, 0.03]
+    assert ran[0] == 3
+    # Each sleep began between two of the times: if the machine stood still there, another order is right.
+    for one, other in itertools.combinations(ran[1:], 2):
+        assert begun[one] + delays[one] <= begun[other + 1] + delays[other]
 
 
 def test_exception_in_a_timer_reaches_the_exception_handler_with_its_handle(loop):

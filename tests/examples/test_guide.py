@@ -18,6 +18,8 @@ EXAMPLES = [
     for page in PAGES
     for number, (program, printed) in enumerate(BLOCK.findall(page.read_text()), 1)
 ]
+# What -X dev says of a step that took more than 100 ms, which is the busy machine's doing.
+SLOW = re.compile(r"^Executing <.*> took \d+\.\d{3} seconds\n", re.MULTILINE)
 
 
 @pytest.mark.parametrize(("program", "printed"), EXAMPLES)
@@ -29,7 +31,7 @@ def test_an_example_prints_what_the_page_says(program, printed, loop_kind):
         timeout=50,
         stdin=subprocess.DEVNULL,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, SLOW.sub("", done.stderr)) == (0, "")
     assert done.stdout == printed
 
 

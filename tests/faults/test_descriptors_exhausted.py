@@ -20,6 +20,10 @@ from support import Recorder, connected, gone, reports, until
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
 
 
+#: Abstract names are the whole machine's, and the same test may run in another process.
+NOBODY = f"\0tideloop-nobody-{os.getpid()}"
+
+
 @contextlib.contextmanager
 def free_descriptors(count=0):
     """No more than `count` descriptors can be opened inside."""
@@ -70,11 +74,11 @@ def tls_server(loop, address):
 
 
 def unix(loop, address):
-    return loop.create_unix_connection(Recorder, "\0tideloop-nobody")
+    return loop.create_unix_connection(Recorder, NOBODY)
 
 
 def unix_server(loop, address):
-    return loop.create_unix_server(Recorder, "\0tideloop-nobody")
+    return loop.create_unix_server(Recorder, NOBODY)
 
 
 def udp(loop, address):

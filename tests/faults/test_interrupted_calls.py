@@ -195,6 +195,32 @@ class Interruption(Exception):
     pass
 
 
+class OneSignal(threading.Thread):
+    """Sends the main thread a signal, after a while, and then others that do nothing, until `end()`.
+
+    A signal that comes between asyncio's last look at signals and its system call is seen after that call alone, which
+    is when the next signal interrupts it.
+    """
+
+    def __init__(self, number, delay):
+        super().__init__()
+        self.number, self.delay = number, delay
+        self.over = threading.Event()
+        self.before = signal.signal(signal.SIGUSR2, lambda *_: None)
+
+    def run(self):
+        main = threading.main_thread().ident
+        time.sleep(self.delay)
+        signal.pthread_kill(main, self.number)
+        while not self.over.wait(0.2):
+            signal.pthread_kill(main, signal.SIGUSR2)
+
+    def end(self):
+        self.over.set()
+        self.join()
+        signal.signal(signal.SIGUSR2, self.before)
+
+
 @pytest.mark.parametrize("kind", [*SOCKETS, *PIPES])
 def test_handler_that_raises_leaves_every_channel_usable(loop, kind):
     """uvloop #295, #335, #94: what a handler raised was lost, or came much later."""
@@ -223,11 +249,11 @@ def test_handler_that_raises_leaves_every_channel_usable(loop, kind):
     try:
         for _ in range(5):
             loop.run_until_complete(go_on())
-            timer = threading.Timer(0.002, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1))
+            sending = OneSignal(signal.SIGUSR1, 0.002)
             with pytest.raises(Interruption):
-                timer.start()
+                sending.start()
                 loop.run_forever()
-            timer.join()
+            sending.end()
         loop.run_until_complete(go_on())
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -251,11 +277,11 @@ def test_ctrl_c_while_a_child_runs_leaves_neither_child_nor_transport(loop):
         return await loop.subprocess_exec(Interrupt, *CAT)
 
     transport, protocol = loop.run_until_complete(begin())
-    timer = threading.Timer(0.005, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    sending = OneSignal(signal.SIGINT, 0.005)
     with pytest.raises(KeyboardInterrupt):
-        timer.start()
+        sending.start()
         loop.run_forever()
-    timer.join()
+    sending.end()
     transport.close()
     loop.run_until_complete(gone(protocol))
     assert transport.get_returncode() is not None

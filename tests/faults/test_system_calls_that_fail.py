@@ -245,7 +245,7 @@ async def main():
     inject(("epoll_ctl", None, errno.ENOSPC))
     protocol = Recorder()
     with contextlib.suppress(OSError):
-        transport, protocol = await asyncio.wait_for(loop.create_connection(lambda: protocol, sock=left), 0.5)
+        transport, protocol = await asyncio.wait_for(loop.create_connection(lambda: protocol, sock=left), 10)
     with contextlib.suppress(BrokenPipeError):
         right.sendall(b"x")
     for _ in range(5):

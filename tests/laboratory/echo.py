@@ -21,7 +21,7 @@ class PlainLoad:
     def run(self, seconds: float) -> Measured:
         measured = Measured(0)
         until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
+        while not measured.operations or time.perf_counter() < until:
             begun = time.perf_counter_ns()
             self.connection.sendall(MESSAGE)
             reply = self.connection.recv(len(MESSAGE), socket.MSG_WAITALL)

@@ -69,6 +69,21 @@ def test_two_tasks_that_take_two_locks_in_opposite_orders_are_found(run, kind):
     assert sorted(type(outcome) for outcome in outcomes if outcome is not None) == [observe.DeadlockError]
 
 
+class SlowToSay(Lock):
+    def __repr__(self):
+        time.sleep(0.05)
+        return "slow"
+
+
+def test_since_when_a_member_waits_does_not_depend_on_how_long_the_report_takes():
+    lock = SlowToSay()
+    before = time.time()
+    with watching(victim=True) as found, pytest.raises(observe.DeadlockError):
+        with lock, lock:
+            pass
+    assert before <= found[0].members[0].since <= time.time()
+
+
 def test_a_member_says_what_it_holds_and_waits_for_and_where_and_since_when():
     first, second = Lock(), Lock()
     before = time.time()
@@ -357,13 +372,16 @@ def test_locks_that_were_taken_before_detection_began_or_after_it_ended_do_no_ha
 
 
 def test_a_report_that_fails_does_not_disturb_who_waits(exception_reports):
+    reported = threading.Event()
+
     def fail(_):
+        reported.set()
         raise ValueError("the report")
 
     lock = Lock()
     observe.deadlocks(report=fail)
     try:
-        thread = threading.Thread(target=lambda: (time.sleep(0.05), lock.release()))
+        thread = threading.Thread(target=lambda: (reported.wait(10), time.sleep(0.05), lock.release()))
         with lock:
             thread.start()
             lock.acquire()

@@ -7,31 +7,49 @@ import sys
 import pytest
 
 PROGRAM = """
-import sys, threading, time
+import signal, sys, threading, time
 import tideloop
 from tideloop.sync import Lock
 
+signal.alarm(30)  # one that waits for ever ends, too
 lock = Lock()
+
+def undo():
+    while "1 waiting" not in repr(lock):
+        time.sleep(0.001)
+    time.sleep(0.1)
+    sys.stdin.readline()  # until it is told to
+    lock.release()
+
 with lock:
     if sys.argv[1] == "undo":
-        threading.Thread(target=lambda: (time.sleep(0.1), lock.release())).start()
+        threading.Thread(target=undo).start()
     lock.acquire()
 print("done")
 """
 
 
-def run(value, *args):
+def start(value, *args):
     environment = {**os.environ, "TIDELOOP_DEADLOCKS": value}
     command = [sys.executable, "-c", PROGRAM, *args]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def run(value, *args):
+    with start(value, *args) as program:
+        stdout, stderr = program.communicate("\n")
+    return subprocess.CompletedProcess(program.args, program.returncode, stdout, stderr)
 
 
 def test_a_deadlock_is_printed_to_stderr_by_a_program_that_does_not_log():
-    done = run("1", "undo")
-    assert (done.returncode, done.stdout) == (0, "done\n")
-    assert done.stderr.startswith(
-        "Deadlock: one waits for itself.\nthread 'MainThread'\n    holds <locked tideloop.sync.Lock"
-    )
+    with start("1", "undo") as program:
+        said = program.stderr.readline()
+        program.stdin.write("\n")
+        program.stdin.close()
+        said += program.stderr.read()
+        assert (program.wait(), program.stdout.read()) == (0, "done\n")
+    assert said.startswith("Deadlock: one waits for itself.\nthread 'MainThread'\n    holds <locked tideloop.sync.Lock")
 
 
 def test_victim_ends_the_call_with_an_error():

@@ -13,6 +13,14 @@ from tideloop.sync import Condition, Lock, Once, RLock, RWLock, acquire_all
 from worlds import asyncio_worlds, run, worlds
 
 
+def until_locked(lock):
+    """Until another thread has it."""
+    deadline = time.monotonic() + 5
+    while not lock.locked():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_taking_back_the_lock_of_a_condition_is_a_wait_too():
     lock, other = RLock(), Lock()
     condition = Condition(lock)
@@ -87,7 +95,7 @@ def test_acquire_all_waits_where_it_is_called():
     def takes_backwards():
         with second:
             has_one.wait(5)
-            time.sleep(0.05)
+            until_locked(first)
             with first:
                 pass
 
@@ -156,7 +164,7 @@ def test_who_does_something_once_and_who_waits_for_that():
     def does_it():
         def body():
             running.set()
-            time.sleep(0.05)
+            until_locked(lock)
             with lock:
                 return 1
 

@@ -377,12 +377,13 @@ def test_the_child_of_a_fork_blames_no_thread_that_it_does_not_have_and_finds_it
 
 
 class Account:
-    def __init__(self) -> None:
+    def __init__(self, both_give: threading.Barrier) -> None:
+        self.both_give = both_give
         self.other: Account
 
     @synchronized
     def give(self) -> None:
-        time.sleep(0.05)
+        self.both_give.wait(10)
         self.other.take()
 
     @synchronized
@@ -391,7 +392,8 @@ class Account:
 
 
 def test_what_synchronized_takes_was_taken_where_the_method_is_called():
-    one, other = Account(), Account()
+    both_give = threading.Barrier(2)
+    one, other = Account(both_give), Account(both_give)
     one.other, other.other = other, one
     failed = []
 

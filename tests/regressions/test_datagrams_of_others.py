@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
 import pytest
@@ -147,7 +148,9 @@ def test_unix_datagrams_by_address(run, tmp_path, abstract):
     """uvloop #196 ("requires a DNS lookup"), #403; zuvloop #86 (an abstract peer)."""
 
     async def main():
-        names = ["\0tideloop-one", "\0tideloop-two"] if abstract else [str(tmp_path / "one"), str(tmp_path / "two")]
+        # Abstract names are the whole machine's, and the same test may run in another process.
+        prefix = f"\0tideloop-{os.getpid()}-" if abstract else f"{tmp_path}/"
+        names = [prefix + "one", prefix + "two"]
         (_, one), (transport, two) = [await endpoint(local_addr=name, family=socket.AF_UNIX) for name in names]
         transport.sendto(b"x", names[0])
         await until(lambda: one.received)

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -239,14 +239,17 @@ def test_child_that_is_slow_to_start_does_not_hold_the_loop(loop):
     """uvloop #118, cpython #146181, #104372, #81444: the loop stood still until the program had begun."""
 
     async def main():
+        gate, opener = os.pipe()
+        # The program begins when the loop has gone on for a while; if it stands still, after 5 s.
         starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec("/bin/true", preexec_fn=lambda: time.sleep(0.3))
+            asyncio.create_subprocess_exec("/bin/true", preexec_fn=lambda: select.select([gate], [], [], 5))
         )
-        ticks = 0
-        while not starting.done():
+        for _ in range(20):
             await asyncio.sleep(0.001)
-            ticks += 1
-        assert ticks > 20
+        assert not starting.done()
+        os.write(opener, b"!")
         assert await (await starting).wait() == 0
+        os.close(gate)
+        os.close(opener)
 
     loop.run_until_complete(main())

@@ -1,6 +1,8 @@
 """ConcurrentDict.get_or_compute(): once per key, whoever asks; errors reach all; no circle of waits."""
 
+import sys
 import threading
+import time
 
 import pytest
 
@@ -56,13 +58,13 @@ def test_an_error_reaches_all_who_wait_and_nothing_is_stored():
         calls.add()
         for _ in range(6):
             assert others.acquire(timeout=WAIT_S_MAX)
-        wait_until_waited_for(ours)
+        wait_until_waited_for_by(5)
         raise LookupError(key)
 
     def ask(_):
         others.release()
         with pytest.raises(LookupError, match="key") as caught:
-            ours.get_or_compute("key", function)
+            ask_for_key(ours, function)
         return caught.value
 
     errors = in_threads(6, ask)
@@ -70,9 +72,22 @@ def test_an_error_reaches_all_who_wait_and_nothing_is_stored():
     assert (len(ours), ours.get_or_compute("key", str.upper)) == (0, "KEY")
 
 
-def wait_until_waited_for(_):
-    """The others need a moment from their release to their wait; those that come too late would compute anew."""
-    threading.Event().wait(0.2)
+def ask_for_key(ours, function):
+    return ours.get_or_compute("key", function)
+
+
+def wait_until_waited_for_by(count):
+    """The others need a moment from their release to their wait; those that come too late would compute anew.
+
+    Who waits is in the call, so that its frame is the last one of its thread, and past its beginning.
+    """
+    code, deadline = ask_for_key.__code__, time.monotonic() + WAIT_S_MAX
+    while True:
+        last = sys._current_frames().values()
+        if sum(frame.f_code is code and frame.f_lineno > code.co_firstlineno for frame in last) == count:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_what_interrupts_one_thread_lets_another_compute():
@@ -82,7 +97,7 @@ def test_what_interrupts_one_thread_lets_another_compute():
     def function(key):
         if calls.add() == 1:
             begun.set()
-            wait_until_waited_for(ours)
+            wait_until_waited_for_by(3)
             raise KeyboardInterrupt
         return "by another"
 
@@ -92,7 +107,7 @@ def test_what_interrupts_one_thread_lets_another_compute():
                 ours.get_or_compute("key", function)
             return None
         assert begun.wait(WAIT_S_MAX)
-        return ours.get_or_compute("key", function)
+        return ask_for_key(ours, function)
 
     assert in_threads(4, work)[1:] == ["by another"] * 3
     assert calls.load() == 2

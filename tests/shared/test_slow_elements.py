@@ -28,15 +28,17 @@ class Slow:
 
 def test_a_plain_set_would_let_others_come_between():
     """The test of the tests: looking and then adding is two steps, and the threads do meet."""
-    plain, start = {Slow(0)}, threading.Barrier(8)
+    plain, start, values = {Slow(0)}, threading.Barrier(8), range(1, 11)
 
     def add(_):
         start.wait(WAIT_S_MAX)
-        new = Slow(1) not in plain
-        plain.add(Slow(1))
+        new = 0
+        for value in values:
+            new += Slow(value) not in plain
+            plain.add(Slow(value))
         return new
 
-    assert sum(in_threads(8, add)) > 1
+    assert sum(in_threads(8, add)) > len(values)
 
 
 def test_an_element_is_new_to_one_thread_alone():
@@ -160,9 +162,9 @@ def test_a_wait_ends_with_the_exception_of_a_signal():
     thread.start()
     assert inside.wait(WAIT_S_MAX)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
+        timer.start()  # in here, since it may be over before the wait begins
         ours.add("x")
     assert time.monotonic() - begun < 5
     go_on.set()

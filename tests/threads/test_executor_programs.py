@@ -129,9 +129,15 @@ def test_two_kinds_of_work_have_a_pool_each(executor_class):
 
 
 def test_a_time_limit_leaves_the_function_to_itself(executor_class):
-    release = threading.Event()
+    begun, release = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        return release.wait(10)
+
     with executor_class(1) as executor:
-        future = executor.submit(release.wait, 10)
+        future = executor.submit(work)
+        assert begun.wait(10)
         with pytest.raises(TimeoutError):
             future.result(timeout=0.01)
         assert future.running()

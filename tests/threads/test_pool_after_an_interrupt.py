@@ -51,6 +51,13 @@ def test_a_second_interrupt_ends_the_loop_that_handles_the_first_one():
     done = program(
         HEADER
         + """
+import threading
+go_on = threading.Event()
+
+def write():
+    go_on.wait(20)
+    print("written", flush=True)
+
 async def begin_and_end():
     await begin_writing()
     raise KeyboardInterrupt
@@ -64,6 +71,7 @@ except KeyboardInterrupt:
             runner.run(begin_and_end())
     except KeyboardInterrupt:
         print("interrupted", flush=True)
+        go_on.set()
 """
     )
     assert done.returncode == 0, done.stderr
@@ -99,3 +107,41 @@ exit()
     # Python 3.14 remembers the interrupt and says so in its exit status, whatever came after.
     assert done.returncode in (0, -signal.SIGINT), done.stderr
     assert "KeyboardInterrupt" in done.stderr
+
+
+INTERRUPTED_START = """
+import threading
+from tideloop.threads import ThreadPool
+usual = threading.Thread.start
+go_on = threading.Event()
+
+def start(self):
+    if {begins}:
+        usual(self)
+        if {runs}:
+            begun.wait(20)
+    raise KeyboardInterrupt
+
+pool = ThreadPool(2)
+if {busy}:
+    pool.submit(go_on.wait, 20)
+begun = threading.Event()
+threading.Thread.start = start
+try:
+    pool.submit(begun.set)
+except KeyboardInterrupt:
+    print("interrupted")
+threading.Thread.start = usual
+go_on.set()
+print(pool.submit(int).result(20), pool.submit(int).result(20))
+pool.shutdown()
+print(pool.statistics().workers, sum(thread.name.startswith("ThreadPool") for thread in threading.enumerate()))
+"""
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize(("begins", "runs"), [(False, False), (True, False), (True, True)])
+def test_an_interrupt_while_a_worker_starts_is_told_and_the_pool_goes_on(busy, begins, runs):
+    done = program(INTERRUPTED_START.format(busy=busy, begins=begins, runs=runs))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "interrupted\n0 0\n0 0\n"

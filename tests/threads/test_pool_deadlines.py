@@ -17,22 +17,30 @@ def pool():
         yield pool
 
 
+def nothing_is_over():
+    """A block in which no call's time is over: what is submitted in it can begin, however long that takes."""
+    return _thread_deadlines._watch._changed
+
+
 class Result:
     """Something that a test can see the end of."""
 
 
 def test_a_callback_that_ends_its_thread_does_not_end_the_watch(pool, caplog):
-    told = []
+    begun, told = threading.Event(), []
 
     def work():
+        begun.set()
         told.append(current_token().wait(10))
 
     def leave(_):
         raise SystemExit
 
     hasty = pool.with_options(timeout=0.01)
-    future = hasty.submit(work)
-    future.add_done_callback(leave)
+    with nothing_is_over():
+        future = hasty.submit(work)
+        future.add_done_callback(leave)
+        assert begun.wait(10)
     with pytest.raises(TimeoutError):
         future.result(5)
     wait_until(lambda: told)
@@ -89,10 +97,14 @@ def test_a_call_whose_time_is_over_before_it_has_begun_does_not_cancel_a_shared_
 
 
 def test_a_call_whose_time_is_over_while_it_runs_is_told_by_a_shared_token(pool):
-    told = []
+    begun, told = threading.Event(), []
     token = CancelToken()
+    with nothing_is_over():
+        hasty = pool.with_options(token=token, timeout=0.05)
+        future = hasty.submit(lambda: (begun.set(), told.append(token.wait(10))))
+        assert begun.wait(10)
     with pytest.raises(TimeoutError):
-        pool.with_options(token=token, timeout=0.05).submit(lambda: told.append(token.wait(10))).result(5)
+        future.result(5)
     wait_until(lambda: told)
     assert told == [True]
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from thread_support import program
+from thread_support import program, wait_until
 
 HEADER = """
 import concurrent.futures, os, signal, sys, threading, time
@@ -169,6 +169,21 @@ async def main():
 """
 
 
+def wait_until_asleep(pid):
+    """Until the main thread of a program has come to its wait: it sleeps, and has not run for a tenth of a second."""
+
+    def now():
+        with open(f"/proc/{pid}/task/{pid}/status") as status:
+            return re.findall(r"^(?:State|\w*ctxt_switches):\s*(\w+)", status.read(), re.MULTILINE)
+
+    def sleeps_on():
+        before = now()
+        time.sleep(0.1)
+        return before[0] == "S" and now() == before
+
+    wait_until(sleeps_on)
+
+
 @pytest.mark.parametrize("wait", WAITS)
 def test_ctrl_c_ends_the_wait_and_the_program_at_once_with_one_traceback(wait):
     source = (
@@ -188,7 +203,7 @@ def work():
     with process:
         try:
             assert process.stdout.readline() == "begun\n"
-            time.sleep(0.1)
+            wait_until_asleep(process.pid)
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             _, stderr = process.communicate(timeout=SOON_S)

@@ -275,6 +275,7 @@ def test_a_call_that_its_pool_cancels_is_cancelled_in_the_loop():
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(pool, going.wait, 10)
         queued = loop.run_in_executor(pool, int)
+        wait_until(lambda: pool.statistics().running == 1)
         pool.shutdown(wait=False, cancel_futures=True)
         going.set()
         with pytest.raises(asyncio.CancelledError):

@@ -12,6 +12,7 @@ import weakref
 import pytest
 from thread_support import cancel_once_begun, wait_until
 
+from tideloop import _thread_deadlines
 from tideloop.threads import CancelToken, ThreadPool, current_token
 
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
@@ -99,11 +100,11 @@ def test_a_time_limit_cancels_what_runs_and_drops_what_is_queued(run):
             limited = pool.with_options(timeout=0.02)
             running = asyncio.ensure_future(limited.run(work))
             await asyncio.sleep(0)
+            wait_until(lambda: tokens)  # the loop, which watches the limit, stands still meanwhile
             queued = asyncio.ensure_future(limited.run(ran.append, 1))
             for task in (running, queued):
                 with pytest.raises(TimeoutError):
                     await task
-            wait_until(lambda: tokens)
             assert tokens[0].cancelled
             release.set()
             assert await pool.run(int) == 0
@@ -219,8 +220,15 @@ class TestTokens:
 
 class TestLimitsOfSubmit:
     def test_a_call_that_runs_too_long_times_out(self, pool):
-        stopped = []
-        future = pool.with_options(timeout=0.02).submit(lambda: stopped.append(current_token().wait(10)))
+        begun, stopped = threading.Event(), []
+
+        def work():
+            begun.set()
+            stopped.append(current_token().wait(10))
+
+        with _thread_deadlines._watch._changed:  # its time is not over before it has begun
+            future = pool.with_options(timeout=0.02).submit(work)
+            assert begun.wait(10)
         with pytest.raises(TimeoutError):
             future.result(10)
         wait_until(lambda: stopped)

@@ -27,9 +27,12 @@ def test_without_pidfd_a_thread_waits(run):
         texts = await asyncio.gather(*(output(f"echo {number}; exit {number}") for number in range(10)))
         assert texts == [(f"{number}\n", number) for number in range(10)]
         process = await EXEC("sleep", "1000")
-        assert [thread.name for thread in threading.enumerate() if "wait" in thread.name] == [
-            f"tideloop-wait-{process.pid}"
-        ]
+
+        def waiting():
+            return [thread.name for thread in threading.enumerate() if "wait" in thread.name]
+
+        # The threads of those before have told of the end, and end themselves a little later.
+        await until(lambda: waiting() == [f"tideloop-wait-{process.pid}"])
         process.terminate()
         assert await process.wait() == -signal.SIGTERM
         transport, _ = await asyncio.get_running_loop().subprocess_exec(Recorder, "sleep", "1000")

@@ -150,7 +150,8 @@ def test_a_handler_set_by_others_runs_while_the_loop_waits_for_nothing(loop):
 
 def test_ctrl_c_leaves_a_loop_that_waits_for_nothing(loop):
     timer = threading.Timer(0.01, send, [signal.SIGINT])
-    timer.start()
+    # From within the run: this thread may stand still before it, and the interrupt would end the tests.
+    loop.call_soon(timer.start)
     with pytest.raises(KeyboardInterrupt):
         loop.run_forever()
     timer.join()

@@ -143,7 +143,7 @@ def test_debug_mode_has_them_too_and_tells_of_slow_ones(loop, caplog):
 
     async def main():
         await tideloop.sleep(0.001)
-        assert await tideloop.wait_for(tideloop.sleep(0, 1), 1) == 1
+        assert await tideloop.wait_for(tideloop.sleep(0, 1), 100) == 1
         assert await tideloop.shield(tideloop.sleep(0, 2)) == 2
         task = Slow(limited(0.001), loop=loop)
         with pytest.raises(TimeoutError):
