@@ -146,7 +146,7 @@ def _functions_between() -> tuple[tuple[Any, ...], ...]:
 def deadlock_found(members: list[Found], victim: bool) -> DeadlockError | None:
     """Called by the detector with a cycle. The error for the victim, if there is one."""
     now = time.time()
-    shown = [member_of(found, members[(index + 1) % len(members)], now) for index, found in enumerate(members)]
+    shown = [member_of(found, members[(index + 1) % len(members)]) for index, found in enumerate(members)]
     deadlock = Deadlock(shown, _text(shown, now))
     tell(deadlock)
     return DeadlockError(deadlock) if victim else None
@@ -163,7 +163,7 @@ def tell(deadlock: Deadlock) -> None:
         logger.exception("a deadlock could not be reported as it was wanted:\n%s", deadlock)
 
 
-def member_of(found: Found, following: Found, now: float) -> Member:
+def member_of(found: Found, following: Found) -> Member:
     """What the detector knows of one, in a report: *following* is whom it needs, where it waits for no primitive."""
     number, task, holdings, wait = found
     name, kind = _name(number, task)
@@ -173,7 +173,7 @@ def member_of(found: Found, following: Found, now: float) -> Member:
         text = f"{needed_kind} {needed!r}" + (", which runs its loop" if needed_kind == "thread" else "")
         return Member(name, kind, holds, None, text, None, None)
     what, site, since_ns, shared = wait
-    since = now - (time.monotonic_ns() - since_ns) / 1e9
+    since = time.time() - (time.monotonic_ns() - since_ns) / 1e9
     return Member(name, kind, holds, what, _shown(what, shared), _site(site), since)
 
 

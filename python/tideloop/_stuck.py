@@ -32,8 +32,8 @@ def stuck(event_loop: Any) -> DeadlockError | None:
     if asleep != _other_threads() or asleep != _asleep() or _observe.busy():
         return None
     now = time.time()
-    members = [_member(task, now) for task in sorted(tasks, key=lambda task: str(task.get_name()))]
-    threads = [member_of(found, found, now) for found in _observe.waiting()]
+    members = [_member(task) for task in sorted(tasks, key=lambda task: str(task.get_name()))]
+    threads = [member_of(found, found) for found in _observe.waiting()]
     return DeadlockError(Deadlock(members + threads, _text(members, threads, event_loop, now)))
 
 
@@ -73,9 +73,9 @@ def _asleep() -> int:
     return waiting + idle
 
 
-def _member(task: Any, now: float) -> Member:
+def _member(task: Any) -> Member:
     found = _observe.story(task)
-    known = member_of(found, found, now)
+    known = member_of(found, found)
     if known.waits_for is not None:
         return known
     reason = getattr(task, "_wait_reason", None)

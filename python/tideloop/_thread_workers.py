@@ -27,8 +27,16 @@ class _WorkerThread(threading.Thread):
     def __init__(self, threads: Workers, number: int, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self._workers, self._number = threads, number
+        # Taken by the first who decides whether it works: itself, or whoever starts it and is interrupted.
+        self._decided = threading.Lock()
+
+    def call_off(self) -> bool:
+        """Whether it will not work, which is too late once it has begun."""
+        return self._decided.acquire(blocking=False)
 
     def run(self) -> None:
+        if not self._decided.acquire(blocking=False):
+            return
         # What it starts in turn, and whoever asks, is to see what the program sees.
         self._daemonic = self._workers.daemon
         try:
@@ -62,13 +70,20 @@ class Workers:
         core = self.core
         self._pool = weakref.ref(pool, lambda _: core.close(False))
 
-    def start(self, number: int) -> None:
-        """Called by the core, in whatever thread submits."""
+    def start(self, number: int) -> BaseException | None:
+        """Called by the core, in whatever thread submits. It returns what interrupted it, Ctrl+C say, if the worker runs."""
         with self._starting:
             thread = _WorkerThread(self, number, f"{self._prefix}_{number}")
-            thread.start()
+            interrupt = None
+            try:
+                thread.start()
+            except BaseException as error:
+                if thread.call_off():
+                    raise
+                interrupt = error
             if thread.is_alive():
                 self.living[number] = thread
+            return interrupt
 
     def is_one(self) -> bool:
         """Whether the caller runs in one of these threads."""

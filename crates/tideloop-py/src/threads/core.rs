@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -250,11 +250,15 @@ impl Core {
         let py = slf.py();
         let start = slf.get().state.with(py, |state| state.start.cloned(py));
         let Some(start) = start else { return Ok(()) };
-        let Err(error) = start.bind(py).call1((number,)) else { return Ok(()) };
+        let error = match start.bind(py).call1((number,)) {
+            Ok(interrupt) if interrupt.is_none() => return Ok(()),
+            Ok(interrupt) => return Err(PyErr::from_value(interrupt)), // the worker runs
+            Err(error) => error,
+        };
         slf.get().gone(py, number);
-        // Other workers will come to it; without any, whoever has submitted it is told.
         if slf.get().state.with(py, |state| state.alive > 0) {
-            return Ok(());
+            // Other workers will come to it: only Ctrl+C and the like concern whoever has submitted it.
+            return if error.is_instance_of::<PyException>(py) { Ok(()) } else { Err(error) };
         }
         Job::abandon(job);
         Err(error)
