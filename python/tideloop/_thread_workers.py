@@ -71,7 +71,7 @@ class Workers:
         self._pool = weakref.ref(pool, lambda _: core.close(False))
 
     def start(self, number: int) -> BaseException | None:
-        """Called by the core, in whatever thread submits. It returns what interrupted it, Ctrl+C say, if the worker runs."""
+        """Called by the core, in whatever thread submits: what interrupted it, by Ctrl+C say, if the worker runs."""
         with self._starting:
             thread = _WorkerThread(self, number, f"{self._prefix}_{number}")
             interrupt = None
