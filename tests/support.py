@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,6 +110,33 @@ def program_output(kind: str, source: str, **options: Any) -> str:
     assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert done.stderr == "", done.stderr
     return done.stdout
+
+
+class OneSignal(threading.Thread):
+    """Sends the main thread a signal, after a while, and then others that do nothing, until `end()`.
+
+    A signal that comes between asyncio's last look at signals and its system call is seen after that call alone, which
+    is when the next signal interrupts it.
+    """
+
+    def __init__(self, number: int, delay: float) -> None:
+        super().__init__()
+        self.number, self.delay = number, delay
+        self.over = threading.Event()
+        self.before = signal.signal(signal.SIGUSR2, lambda *_: None)
+
+    def run(self) -> None:
+        main = threading.main_thread().ident
+        assert main is not None
+        time.sleep(self.delay)
+        signal.pthread_kill(main, self.number)
+        while not self.over.wait(0.2):
+            signal.pthread_kill(main, signal.SIGUSR2)
+
+    def end(self) -> None:
+        self.over.set()
+        self.join()
+        signal.signal(signal.SIGUSR2, self.before)
 
 
 class Recorder(asyncio.Protocol):

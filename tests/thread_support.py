@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tideloop import _thread_deadlines
+
 
 def wait_until(condition):
     deadline = time.monotonic() + 10
@@ -18,6 +20,11 @@ def wait_until(condition):
 def program(source, *, timeout=30):
     """Run a program of its own; what came of it."""
     return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=timeout)
+
+
+def nothing_is_over():
+    """A block in which no call's time is over: what is submitted in it can begin, however long that takes."""
+    return _thread_deadlines._watch._changed
 
 
 async def cancel_once_begun(task, begun):

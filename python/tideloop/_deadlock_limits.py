@@ -19,6 +19,7 @@ from types import (
 )
 from typing import Any
 
+from ._deadlocks import task_is_parked
 from ._native import EventLoop, TimerHandle
 
 __all__ = ["something_ends"]
@@ -42,9 +43,10 @@ def something_ends(tasks: list[Any], wanted: list[Any]) -> bool:
         if getattr(task, "_must_cancel", False):
             return True
         with_it = _with_those_who_await(task)
-        if any(map(_has_anyio_deadline, with_it)) or _is_timed(with_it, task.get_loop()):
+        event_loop = task.get_loop()
+        if any(map(_has_anyio_deadline, with_it)) or _is_timed(with_it, event_loop):
             return True
-        if _goes_on(with_it, tasks):
+        if _goes_on([each for each in with_it if not any(each is member for member in tasks)], event_loop):
             return True
         path += with_it
     targets = {id(target) for target in (*path, *wanted)}
@@ -81,22 +83,14 @@ def _is_timed(path: list[Any], event_loop: Any) -> bool:
     )
 
 
-def _goes_on(path: list[Any], members: list[Any]) -> bool:
+def _goes_on(others: list[Any], event_loop: Any) -> bool:
     """Whether one of those who await runs next: a limit has cancelled it, perhaps, and it cancels what it awaits."""
-    others = [found for found in path if not any(found is member for member in members)]
-    if any(hasattr(found, "get_coro") and _is_to_run(found) for found in others):
+    if any(hasattr(found, "get_coro") and not found.done() and not task_is_parked(found) for found in others):
         return True
     # Futures that are done have told those who wait for them, and no longer know them.
     done = [found for found in others if found.done()]
-    if not done:
-        return False
-    waiters = [getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(path[0].get_loop())]
+    waiters = [getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(event_loop)] if done else []
     return any(found is waiter for found in done for waiter in waiters)
-
-
-def _is_to_run(task: Any) -> bool:
-    waiter = getattr(task, "_fut_waiter", None)
-    return not task.done() and (waiter is None or waiter.done())
 
 
 def _limits(timeout: Any, path: list[Any]) -> bool:

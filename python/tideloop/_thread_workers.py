@@ -30,12 +30,12 @@ class _WorkerThread(threading.Thread):
         # Taken by the first who decides whether it works: itself, or whoever starts it and is interrupted.
         self._decided = threading.Lock()
 
-    def call_off(self) -> bool:
-        """Whether it will not work, which is too late once it has begun."""
+    def decide(self) -> bool:
+        """Whether the caller is the first to decide."""
         return self._decided.acquire(blocking=False)
 
     def run(self) -> None:
-        if not self._decided.acquire(blocking=False):
+        if not self.decide():
             return
         # What it starts in turn, and whoever asks, is to see what the program sees.
         self._daemonic = self._workers.daemon
@@ -78,8 +78,8 @@ class Workers:
             try:
                 thread.start()
             except BaseException as error:
-                if thread.call_off():
-                    raise
+                if thread.decide():
+                    raise  # it will not work
                 interrupt = error
             if thread.is_alive():
                 self.living[number] = thread

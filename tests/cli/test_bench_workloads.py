@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import resource
 import sys
 from collections.abc import Callable, Coroutine
@@ -58,10 +57,8 @@ def test_a_workload_is_measured_on_each_peer_that_can(entry: Entry) -> None:
     if missing and "descriptors" in missing:
         pytest.skip(missing)
     names = ["asyncio", "tideloop", "tideloop+", "raw_epoll"]
-    # The threads that shake hands begin nothing after the slice, and may start late on a busy machine.
-    plan = dataclasses.replace(MOMENT, slice_s=0.5) if entry.name == "handshakes" else MOMENT
     result = measure.measure(
-        entry, [peers.find(name) for name in names], plan, environment.placement(), lambda what, part: None
+        entry, [peers.find(name) for name in names], MOMENT, environment.placement(), lambda what, part: None
     )
     assert (result.failed, result.missing) == ({}, None)
     floor = isinstance(entry.workload, Served) and entry.workload.floor

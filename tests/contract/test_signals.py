@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from support import PROGRAM_HEAD, program_output, reports, run_program, run_until, turn
+from support import PROGRAM_HEAD, OneSignal, program_output, reports, run_program, run_until, turn
 
 
 def send(number=signal.SIGUSR1):
@@ -152,29 +152,16 @@ def test_many_signals_of_several_kinds_are_told_apart(loop):
 
 
 def test_handler_made_by_signal_signal_runs_while_the_loop_is_parked(loop):
-    seen, sent = [], []
-    handled = threading.Event()
-
-    def handler(*_args):
-        seen.append(1)
-        handled.set()
-        loop.call_soon_threadsafe(loop.stop)
-
-    def knock():
-        # Again, should it come between asyncio's last look at signals and its system call.
-        while not sent or not handled.wait(0.2):
-            sent.append(1)
-            send()
-
-    before = signal.signal(signal.SIGUSR1, handler)
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda *_args: (seen.append(1), loop.call_soon_threadsafe(loop.stop)))
     try:
-        thread = threading.Thread(target=knock)
-        loop.call_soon(thread.start)
+        sending = OneSignal(signal.SIGUSR1, 0)
+        loop.call_soon(sending.start)
         loop.run_forever()
-        thread.join()
+        sending.end()
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert 1 <= len(seen) <= len(sent)
+    assert seen == [1]
 
 
 def test_exception_in_a_handler_made_by_signal_signal_leaves_the_loop(loop):
@@ -183,21 +170,17 @@ def test_exception_in_a_handler_made_by_signal_signal_leaves_the_loop(loop):
     class Mine(Exception):
         pass
 
-    raised = []
-
     def handler(*_args):
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        if not raised:
-            raised.append(1)
-            raise Mine
+        raise Mine
 
     before = signal.signal(signal.SIGALRM, handler)
     try:
         timer = loop.call_later(3600, print)
+        sending = OneSignal(signal.SIGALRM, 0.02)
         with pytest.raises(Mine):
-            # Again, should it come between asyncio's last look at signals and its system call.
-            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.2)
+            sending.start()
             loop.run_forever()
+        sending.end()
         timer.cancel()
     finally:
         signal.signal(signal.SIGALRM, before)

@@ -13,7 +13,7 @@ import time
 import pytest
 from channels import CAT, PIPES, SOCKETS, open_channel, open_pipe, read_to_end
 
-from support import Recorder, gone, until
+from support import OneSignal, Recorder, gone, until
 
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
 
@@ -193,32 +193,6 @@ def test_timers_are_neither_early_nor_much_late_in_a_storm_of_signals(loop):
 
 class Interruption(Exception):
     pass
-
-
-class OneSignal(threading.Thread):
-    """Sends the main thread a signal, after a while, and then others that do nothing, until `end()`.
-
-    A signal that comes between asyncio's last look at signals and its system call is seen after that call alone, which
-    is when the next signal interrupts it.
-    """
-
-    def __init__(self, number, delay):
-        super().__init__()
-        self.number, self.delay = number, delay
-        self.over = threading.Event()
-        self.before = signal.signal(signal.SIGUSR2, lambda *_: None)
-
-    def run(self):
-        main = threading.main_thread().ident
-        time.sleep(self.delay)
-        signal.pthread_kill(main, self.number)
-        while not self.over.wait(0.2):
-            signal.pthread_kill(main, signal.SIGUSR2)
-
-    def end(self):
-        self.over.set()
-        self.join()
-        signal.signal(signal.SIGUSR2, self.before)
 
 
 @pytest.mark.parametrize("kind", [*SOCKETS, *PIPES])

@@ -2,23 +2,15 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 from observe.watched import in_threads, names, watching
+from thread_support import wait_until
 
 import tideloop
 from tideloop import observe
 from tideloop.sync import Condition, Lock, Once, RLock, RWLock, acquire_all
 from worlds import asyncio_worlds, run, worlds
-
-
-def until_locked(lock):
-    """Until another thread has it."""
-    deadline = time.monotonic() + 5
-    while not lock.locked():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_taking_back_the_lock_of_a_condition_is_a_wait_too():
@@ -95,7 +87,7 @@ def test_acquire_all_waits_where_it_is_called():
     def takes_backwards():
         with second:
             has_one.wait(5)
-            until_locked(first)
+            wait_until(first.locked)
             with first:
                 pass
 
@@ -164,7 +156,7 @@ def test_who_does_something_once_and_who_waits_for_that():
     def does_it():
         def body():
             running.set()
-            until_locked(lock)
+            wait_until(lock.locked)
             with lock:
                 return 1
 

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from thread_support import program, wait_until
+from thread_support import nothing_is_over, program, wait_until
 
 from tideloop import _thread_deadlines
 from tideloop.threads import CancelToken, ThreadPool, current_token
@@ -15,11 +15,6 @@ from tideloop.threads import CancelToken, ThreadPool, current_token
 def pool():
     with ThreadPool(2) as pool:
         yield pool
-
-
-def nothing_is_over():
-    """A block in which no call's time is over: what is submitted in it can begin, however long that takes."""
-    return _thread_deadlines._watch._changed
 
 
 class Result:

@@ -10,9 +10,8 @@ import time
 import weakref
 
 import pytest
-from thread_support import cancel_once_begun, wait_until
+from thread_support import cancel_once_begun, nothing_is_over, wait_until
 
-from tideloop import _thread_deadlines
 from tideloop.threads import CancelToken, ThreadPool, current_token
 
 pytestmark = pytest.mark.loop_kinds("asyncio", "tideloop")
@@ -226,7 +225,7 @@ class TestLimitsOfSubmit:
             begun.set()
             stopped.append(current_token().wait(10))
 
-        with _thread_deadlines._watch._changed:  # its time is not over before it has begun
+        with nothing_is_over():
             future = pool.with_options(timeout=0.02).submit(work)
             assert begun.wait(10)
         with pytest.raises(TimeoutError):

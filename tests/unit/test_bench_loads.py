@@ -232,10 +232,9 @@ class TestTls:
             echo(connection)
 
         with serving(secured(serve)) as address, connected(HandshakeLoad(MESSAGE, concurrency=2), address) as load:
-            # Its threads begin nothing when the time is over; on a busy machine they may start late.
-            measured = load.run(10 * SHORT_S)
-        # Two may be under way at the end.
-        assert 1 <= measured.operations <= len(accepted) <= measured.operations + 2
+            measured = load.run(SHORT_S)
+        # The first one was to see that the server answers.
+        assert 2 <= measured.operations == len(accepted) - 1
 
     def test_a_wrong_echo_after_a_handshake_is_named(self) -> None:
         assert "the echo is" in wrong(secured(answering(bytes.swapcase)), HandshakeLoad(MESSAGE, concurrency=2))

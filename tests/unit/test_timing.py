@@ -25,7 +25,7 @@ PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 29, 30
 SLACK_S = 0.1
 WAKE_S_MAX = 1e-3
 LOCK_WAIT_MEDIAN_S_MAX = 1.2e-3
-LOCK_WAIT_LONG_S_MAX = 6e-3
+LOCK_WAIT_WORST_S_MAX = 6e-3
 
 
 def best_of(measure, good, rounds=ROUNDS_MAX):
@@ -149,7 +149,7 @@ def test_parked_loop_is_woken_by_another_thread_within_a_millisecond(loop):
 
 
 def lock_waits(seconds, beside):
-    """How long a thread waits for the interpreter's lock beside `beside(ended)`: median and 98th percentile."""
+    """How long a thread waits for the interpreter's lock while this one is in `beside(ended)`: median and worst."""
     waits = []
 
     def wait():
@@ -166,7 +166,7 @@ def lock_waits(seconds, beside):
     thread.start()
     beside(ended)
     thread.join()
-    return statistics.median(waits), statistics.quantiles(waits, n=50)[-1]
+    return statistics.median(waits), max(waits)
 
 
 def test_busy_loop_hands_the_lock_over_to_a_thread_that_wants_it(loop):
@@ -176,14 +176,14 @@ def test_busy_loop_hands_the_lock_over_to_a_thread_that_wants_it(loop):
 
     def measure():
         # Beside nothing at all: what the machine's other work makes of it.
-        _, bare_long = lock_waits(0.5, lambda ended: ended.wait(10))
-        return *lock_waits(0.7, lambda ended: loop.run_until_complete(busy(ended))), bare_long
+        _, bare_worst = lock_waits(0.5, lambda ended: ended.wait(10))
+        return *lock_waits(0.7, lambda ended: loop.run_until_complete(busy(ended))), bare_worst
 
     def good(result):
-        median, long, bare_long = result
-        return median <= LOCK_WAIT_MEDIAN_S_MAX and long <= LOCK_WAIT_LONG_S_MAX + bare_long
+        median, worst, bare_worst = result
+        return median <= LOCK_WAIT_MEDIAN_S_MAX and worst <= LOCK_WAIT_WORST_S_MAX + bare_worst
 
-    found, results = best_of(measure, good)
+    found, results = best_of(measure, good, LONG_ROUNDS_MAX)
     assert found, results
 
 

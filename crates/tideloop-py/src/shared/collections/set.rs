@@ -45,14 +45,15 @@ impl ConcurrentSet {
     }
 }
 
-/// What stands for an element that is looked for: for a set, as in `set`, the frozenset that is equal to it.
-fn looked_for<'py>(element: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// Looks for an element; for a set, as in `set`, for the frozenset that is equal to it.
+fn look_for(element: &Bound<'_, PyAny>, look: impl Fn(&Bound<'_, PyAny>) -> PyResult<bool>) -> PyResult<bool> {
     let py = element.py();
-    let unhashable = |error: PyErr| error.is_instance_of::<PyTypeError>(py);
-    if element.is_instance_of::<PySet>() && element.hash().is_err_and(unhashable) {
-        return py.get_type::<PyFrozenSet>().call1((element,));
+    match look(element) {
+        Err(error) if element.is_instance_of::<PySet>() && error.is_instance_of::<PyTypeError>(py) => {
+            look(&py.get_type::<PyFrozenSet>().call1((element,))?)
+        }
+        answer => answer,
     }
-    Ok(element.clone())
 }
 
 #[pymethods]
@@ -81,8 +82,7 @@ impl ConcurrentSet {
 
     /// Remove an element; whether it was there.
     fn discard(&self, py: Python<'_>, element: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let element = looked_for(element)?;
-        self.0.with(py, |set| set.discard(&element))
+        look_for(element, |element| self.0.with(py, |set| set.discard(element)))
     }
 
     /// Remove an element; KeyError if it is not there.
@@ -234,8 +234,7 @@ impl ConcurrentSet {
     }
 
     fn __contains__(&self, py: Python<'_>, element: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let element = looked_for(element)?;
-        self.0.with(py, |set| set.contains(&element))
+        look_for(element, |element| self.0.with(py, |set| set.contains(element)))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
